@@ -1,0 +1,100 @@
+/**
+ * The desired state of one commit: desired-state/host.yaml, desired-state/services/*.yaml. This file is the shape;
+ * reconciler/desired-state/ reads, checks and judges the YAML. Durations are milliseconds, sizes are bytes here.
+ */
+export type DesiredState = {
+  host: Host
+  /** By Compose service name. */
+  services: Record<string, ServicePolicy>
+}
+
+export type SecretReference = { secret: string }
+
+export type Host = {
+  name: string
+  project: string
+  compose: string[]
+  timezone: string
+  /** Milliseconds between two looks at Git. */
+  poll: number
+  variables: Record<string, string | SecretReference>
+  windows: Record<string, Window>
+  /** Containers of the project that left the desired state are removed instead of stopped and kept. */
+  prune: boolean
+  /** How many unused images of each repository stay beside the running one and the rollback target. */
+  images: { keep: number }
+}
+
+/** Opens by a five-field cron expression in the host's time zone, for a duration in milliseconds. */
+export type Window = { opens: string; for: number }
+
+export type ServicePolicy = {
+  service: string
+  /** File that says so, relative to the repository. */
+  file: string
+  image: string
+  tag: string
+  /** `sha256:...`, or null when the tag is to be resolved. */
+  digest: string | null
+  update: UpdatePolicy
+  /** What must go back together; empty for a service without data. */
+  data: DataPart[]
+  health: HealthPolicy
+  revert: { data: 'keep' | 'restore'; repository: 'pull-request' | 'none' }
+}
+
+export type UpdatePolicy = {
+  policy: 'manual' | 'automatic'
+  accept: 'patch' | 'minor' | 'major' | 'digest'
+  /** Regular expression of what counts as a version of this image; null accepts any. */
+  tags: string | null
+  minimumAge: number
+  /** Name of a window in host.yaml, or null: a change starts at once. */
+  window: string | null
+}
+
+export type DataPart =
+  | { postgres: string; database: string; user: string }
+  | { volume: string; exclude: string[] }
+
+export type HealthPolicy = {
+  /** All checks must have passed for `steady` within this many milliseconds. */
+  within: number
+  steady: number
+  /** How long the set-aside container is kept after that; 0 discards at once. */
+  soak: number
+  checks: HealthCheck[]
+}
+
+/** `every` and `timeout` are milliseconds. */
+export type HealthCheck = { every: number; timeout: number } & (
+  | {
+      kind: 'http'
+      url: string
+      /** Expected status, null for any 2xx or 3xx. */
+      status: number | null
+      header: Record<string, string>
+      body: string | null
+      /** Dotted path into the JSON answer -> expected value; `{tag}` stands for the tag that is rolled out. */
+      json: Record<string, string | number | boolean | null>
+      /** PEM file of an own certificate authority, absolute path on the host or relative to the repository. */
+      ca: string | null
+    }
+  | { kind: 'tcp'; host: string; port: number }
+  | { kind: 'command'; command: string[]; service: string }
+  | { kind: 'container' }
+)
+
+/** What is wrong at one place of the desired state, for a person: `file:line:column: key: wrong, expected`. */
+export type Finding = {
+  file: string
+  line: number
+  column: number
+  key: string
+  /** What is wrong and what was expected. */
+  message: string
+}
+
+export function findingLine(finding: Finding): string {
+  return `${finding.file}:${finding.line}:${finding.column}: ${finding.key}: ${finding.message}`
+}

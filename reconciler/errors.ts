@@ -1,0 +1,106 @@
+/**
+ * Every error code of Samovar in one place: what the code means and how it is solved.
+ * docs/errors.md is this table for readers; test/errors.test.ts keeps the two equal.
+ */
+export const errorTable = {
+  'settings-invalid': {
+    means: 'A setting from the environment is missing or cannot be read.',
+    solve: 'Correct the variables that the message lists; `samovar doctor` checks them all.',
+  },
+  'desired-state-invalid': {
+    means: 'The desired state of a commit has findings, so nothing of that commit is rolled out.',
+    solve: 'Correct the lines that the message names (file:line:column) and push again.',
+  },
+  'compose-unavailable': {
+    means: 'Compose v2 was not found; Samovar reads Compose files through it.',
+    solve:
+      'Install the Docker Compose plugin, so that `docker compose version` or `docker-compose version` answers.',
+  },
+  'compose-refused': {
+    means: 'Compose, or the mapping from Compose to the Engine, does not accept a Compose file.',
+    solve: 'Correct the file and key that the message names.',
+  },
+  'source-unreachable': {
+    means: 'The host repository could not be fetched.',
+    solve:
+      'Check SAMOVAR_REPOSITORY, the network and the token. The last good commit stays in force meanwhile.',
+  },
+  'engine-unreachable': {
+    means: 'The Docker Engine does not answer.',
+    solve: 'Check DOCKER_HOST and that the Docker daemon runs.',
+  },
+  'engine-refused': {
+    means: 'The Docker Engine refused a request.',
+    solve: 'The message carries what the Engine said; most often a port, a path or an image is the reason.',
+  },
+  changed: {
+    means: 'A container was changed by somebody else between looking and acting.',
+    solve: 'Nothing to do: the next pass looks again.',
+  },
+  'image-unavailable': {
+    means: 'An image could not be resolved or pulled.',
+    solve: 'Check that the tag exists and that the registry can be reached and allows the pull.',
+  },
+  'name-taken': {
+    means: 'A container that Samovar did not create has the name of a service.',
+    solve: 'Rename or remove that container; Samovar does not touch what it did not create.',
+  },
+  'data-not-supported': {
+    means: 'The service has `data:`, and this version of Samovar has no backups yet.',
+    solve: 'Update this service by hand, or remove `data:` when its data need not go back with the image.',
+  },
+  'disk-full': {
+    means: 'There is not enough free disk for the roll-out.',
+    solve: 'Free some space (`docker system df` shows where it went), then `samovar apply`.',
+  },
+  'health-check-failed': {
+    means: 'The service did not become healthy in time.',
+    solve: 'The message names the failing check; `samovar show OPERATION` has the last log lines.',
+  },
+  'pre-empted': {
+    means: 'A newer commit arrived while the roll-out was waiting, so it was cut short.',
+    solve: 'Nothing to do: the newer commit is rolled out next.',
+  },
+  'state-locked': {
+    means: 'Another Samovar process works in the same state directory.',
+    solve: 'The message names the owner; stop it, or let it do the work.',
+  },
+  'not-found': {
+    means: 'A service, operation or container that was asked for does not exist.',
+    solve: '`samovar status` lists the services and `samovar history` the operations.',
+  },
+  'no-rollback-target': {
+    means: 'There is no earlier version of the service to go back to.',
+    solve: '`samovar history` shows what ran before; revert the commit in Git instead.',
+  },
+  interrupted: {
+    means: 'Samovar was told to stop and cut the current step at a safe place.',
+    solve: 'Nothing to do: the next start finishes what was begun.',
+  },
+} as const
+
+export type ErrorCode = keyof typeof errorTable
+
+/** An error with a sentence for a tired person; checked by `code`, never by class or text. */
+export class SamovarError extends Error {
+  readonly code: ErrorCode
+  /** What the reader should do next; the table's general advice when nothing better is known. */
+  readonly next: string
+
+  constructor(code: ErrorCode, message: string, options: { next?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'SamovarError'
+    this.code = code
+    this.next = options.next ?? errorTable[code].solve
+  }
+}
+
+/** The code of an error that Samovar raised, or undefined for any other value. */
+export function codeOf(error: unknown): ErrorCode | undefined {
+  return error instanceof SamovarError ? error.code : undefined
+}
+
+/** One sentence of any thrown value, without a stack. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { inspect } from 'node:util'
+import { SamovarError } from './errors.ts'
+
+/** A value that prints as `***` wherever it goes; only `reveal` gives it. */
+export type Secret = { reveal(): string }
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type Settings = {
+  /** URL or path of the host repository. */
+  repository: string
+  branch: string
+  /** Folder of the desired state in the repository. */
+  directory: string
+  /** Absolute. */
+  stateDir: string
+  listen: { host: string; port: number }
+  giteaUrl: string | null
+  giteaToken: Secret | null
+  dockerHost: string | undefined
+  logLevel: LogLevel
+  /** For the programs Samovar runs: Git picks PATH, proxies and certificates from it. */
+  environment: Record<string, string | undefined>
+  /** For `env:NAME` references in host.yaml. */
+  lookup: (name: string) => string | undefined
+}
+
+export function secretOf(value: string): Secret {
+  return {
+    reveal: () => value,
+    toString: () => '***',
+    toJSON: () => '***',
+    [inspect.custom]: () => '***',
+  } as Secret
+}
+
+/**
+ * The settings, from the environment; the only reader of it. Every problem is reported at once.
+ *
+ * @param needs what the verb cannot do without; `repository` may be missing for `validate` and `status`
+ * @throws SamovarError `settings-invalid` that lists all problems
+ */
+export function readSettings(
+  needs: { repository: boolean },
+  environment: Record<string, string | undefined> = process.env,
+): Settings {
+  const problems: string[] = []
+  const text = (name: string, otherwise: string): string => environment[name] || otherwise
+  const secret = (name: string): Secret | null => {
+    const value = secretText(environment, name, problems)
+    return value === undefined ? null : secretOf(value)
+  }
+  const repository = text('SAMOVAR_REPOSITORY', '')
+  if (needs.repository && repository === '')
+    problems.push('SAMOVAR_REPOSITORY is not set; expected the URL or path of the host repository')
+  const giteaUrl = text('SAMOVAR_GITEA_URL', '')
+  if (giteaUrl !== '' && !/^https?:\/\//.test(giteaUrl))
+    problems.push(`SAMOVAR_GITEA_URL is "${giteaUrl}"; expected a URL such as https://git.example.com`)
+  const settings: Settings = {
+    repository,
+    branch: text('SAMOVAR_BRANCH', 'main'),
+    directory: text('SAMOVAR_DIRECTORY', 'desired-state'),
+    stateDir: resolve(text('SAMOVAR_STATE_DIR', '/var/lib/samovar')),
+    listen: listenOf(text('SAMOVAR_LISTEN', '127.0.0.1:9797'), problems),
+    giteaUrl: giteaUrl === '' ? null : giteaUrl,
+    giteaToken: secret('SAMOVAR_GITEA_TOKEN'),
+    dockerHost: environment['DOCKER_HOST'] || undefined,
+    logLevel: levelOf(text('LOG_LEVEL', 'info'), problems),
+    environment,
+    lookup: (name) => environment[name],
+  }
+  if (problems.length > 0) throw new SamovarError('settings-invalid', problems.join('\n'))
+  return settings
+}
+
+/** NAME, or the content of the file that NAME_FILE names. */
+function secretText(
+  environment: Record<string, string | undefined>,
+  name: string,
+  problems: string[],
+): string | undefined {
+  const file = environment[`${name}_FILE`]
+  if (file === undefined || file === '') return environment[name] || undefined
+  if (environment[name]) problems.push(`${name} and ${name}_FILE are both set; expected one of them`)
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    problems.push(
+      `${name}_FILE names ${file}, which cannot be read (${(error as NodeJS.ErrnoException).code})`,
+    )
+    return undefined
+  }
+}
+
+function listenOf(text: string, problems: string[]): Settings['listen'] {
+  const match = /^\[?([^\]]*?)\]?:(\d+)$/.exec(text)
+  const port = Number(match?.[2])
+  if (match === null || port > 65_535) {
+    problems.push(`SAMOVAR_LISTEN is "${text}"; expected an address and a port such as 127.0.0.1:9797`)
+    return { host: '127.0.0.1', port: 9797 }
+  }
+  return { host: match[1] ?? '', port }
+}
+
+function levelOf(text: string, problems: string[]): LogLevel {
+  if (text === 'debug' || text === 'info' || text === 'warn' || text === 'error') return text
+  problems.push(`LOG_LEVEL is "${text}"; expected debug, info, warn or error`)
+  return 'info'
+}
+
+/** DOCKER_CONFIG as the Docker client reads it. */
+export const dockerConfigFolder = (): string | undefined => process.env['DOCKER_CONFIG']
+
+/** Where programs are looked for; all that Compose and Git get of Samovar's own environment. */
+export const programPath = (): string => process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
+
+/** NO_COLOR as https://no-color.org describes it. */
+export const colourWanted = (): boolean => !process.env['NO_COLOR']
