@@ -1,0 +1,123 @@
+import type { Finding, ServicePolicy } from '../desired-state.ts'
+import type { ServiceFile } from './policies.ts'
+import { nearest, oneOf, quoted } from './wording.ts'
+import type { YamlFile } from './yaml-file.ts'
+
+/** A file and the top-level keys the schema found fault with: rules draw no conclusions from those. */
+export type JudgedFile = { yaml: YamlFile; faulty: ReadonlySet<string> }
+
+/** What rules look at: the policy as it would apply, and the file as it is written. */
+type Judged = {
+  policy: ServicePolicy
+  written: ServiceFile
+  yaml: YamlFile
+  sound: (...keys: string[]) => boolean
+}
+
+/** Tags that promise nothing: whoever pulls them again gets something else. */
+const movingWord =
+  /(^|[^a-z])(nightly|edge|stable|mainline|main|master|dev|develop|snapshot|canary|lts|current)([^a-z]|$)/i
+
+/**
+ * What a schema cannot say about one service file.
+ * @param windows names of the windows in host.yaml, or null when they are not known
+ */
+export function judgeService(
+  policy: ServicePolicy,
+  file: JudgedFile,
+  windows: readonly string[] | null,
+): Finding[] {
+  // A file that is no mapping has been refused as a whole.
+  if (file.faulty.has('')) return []
+  const judged: Judged = {
+    policy,
+    written: file.yaml.value as ServiceFile,
+    yaml: file.yaml,
+    sound: (...keys) => keys.every((key) => !file.faulty.has(key)),
+  }
+  return [
+    judgeTag(judged),
+    judgeTagPattern(judged),
+    judgeWindow(judged, windows),
+    judgeRevert(judged),
+    judgeBackup(judged),
+    judgeHealth(judged),
+  ].filter((finding) => finding !== null)
+}
+
+/**
+ * `latest` is refused even beside a digest, since history and `{tag}` would say nothing. Other words that move, and
+ * tags without a digit, need a digest. A short version such as `18` is a choice: it is resolved once per commit.
+ */
+function judgeTag({ policy, yaml, sound }: Judged): Finding | null {
+  if (!sound('tag', 'digest')) return null
+  const expected = 'expected the tag of one version such as 1.22.6'
+  if (/(^|[^a-z])latest([^a-z]|$)/i.test(policy.tag)) {
+    return yaml.findingAt(['tag'], 'value', `${quoted(policy.tag)} is whatever is newest, ${expected}`)
+  }
+  if (policy.digest !== null || (/\d/.test(policy.tag) && !movingWord.test(policy.tag))) return null
+  return yaml.findingAt(
+    ['tag'],
+    'value',
+    `${quoted(policy.tag)} names no version, ${expected}, or a digest beside it`,
+  )
+}
+
+function judgeTagPattern({ policy, yaml, sound }: Judged): Finding | null {
+  const pattern = policy.update.tags
+  if (pattern === null || !sound('tag', 'update') || new RegExp(pattern).test(policy.tag)) return null
+  const message = `${quoted(policy.tag)} does not match update.tags ${quoted(pattern)}, expected a tag that does`
+  return yaml.findingAt(['tag'], 'value', message)
+}
+
+function judgeWindow({ policy, yaml, sound }: Judged, windows: readonly string[] | null): Finding | null {
+  const name = policy.update.window
+  if (name === null || windows === null || !sound('update') || windows.includes(name)) return null
+  const known =
+    windows.length === 0 ? 'a window under `windows` in host.yaml, which has none' : oneOf(windows)
+  const meant = nearest(name, windows)
+  const message = `${quoted(name)} is not a window of host.yaml, expected ${known}`
+  return yaml.findingAt(
+    ['update', 'window'],
+    'value',
+    meant === null ? message : `${message} (did you mean ${meant}?)`,
+  )
+}
+
+function judgeRevert({ policy, written, yaml, sound }: Judged): Finding | null {
+  if (written.revert?.data !== 'restore' || !sound('revert', 'data', 'backup')) return null
+  const at = ['revert', 'data']
+  if (policy.data.length === 0) {
+    return yaml.findingAt(
+      at,
+      'value',
+      'restore has nothing to restore, expected `data` in this file, or keep',
+    )
+  }
+  if (written.backup?.before !== 'none') return null
+  return yaml.findingAt(
+    at,
+    'value',
+    'restore has no backup to restore from, expected backup: { before: update }, or keep',
+  )
+}
+
+function judgeBackup({ policy, written, yaml, sound }: Judged): Finding | null {
+  if (written.backup?.before !== 'update' || policy.data.length > 0 || !sound('backup', 'data')) return null
+  return yaml.findingAt(
+    ['backup', 'before'],
+    'value',
+    'update has nothing to back up, expected `data` in this file',
+  )
+}
+
+function judgeHealth({ policy, written, yaml, sound }: Judged): Finding | null {
+  const { within, steady } = policy.health
+  if (!sound('health') || steady < within) return null
+  const key = written.health?.steady === undefined ? 'within' : 'steady'
+  const message =
+    key === 'steady'
+      ? `${steady / 1000}s do not fit into \`within\` (${within / 1000}s), expected less`
+      : `${within / 1000}s leave no room for \`steady\` (${steady / 1000}s), expected more`
+  return yaml.findingAt(['health', key], 'value', message)
+}

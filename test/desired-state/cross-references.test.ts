@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { type ComposeNames, crossReferences } from '../../reconciler/desired-state/cross-references.ts'
+import { findingLine } from '../../reconciler/desired-state.ts'
+import { goodHost, goodService, readingOf } from './checkout.ts'
+
+const host = 'desired-state/host.yaml'
+const gitea = 'desired-state/services/gitea.yaml'
+const compose: ComposeNames = {
+  services: { gitea: { profiles: [] }, postgres: { profiles: [] }, certbot: { profiles: ['jobs'] } },
+  volumes: ['gitea-data', 'postgres-data'],
+}
+
+async function lines(files: Record<string, string | null>, names: ComposeNames = compose): Promise<string[]> {
+  const { draft, files: read } = await readingOf({
+    'desired-state/services/postgres.yaml': goodService,
+    ...files,
+  })
+  return crossReferences(draft, names, read).map(findingLine)
+}
+
+describe('cross-references', () => {
+  test('nothing is said when everything that is named exists', async () => {
+    const text = `${goodService}data:
+  - { postgres: postgres, database: gitea, user: gitea }
+  - { volume: gitea-data }
+health: { checks: [{ command: [true], in: postgres }] }
+`.replace('[true]', '["true"]')
+    const jobs =
+      'jobs: { renew: { schedule: "0 1 * * *", run: { service: certbot }, then: { reload: gitea } } }\n'
+    expect(await lines({ [gitea]: text, [host]: goodHost + jobs })).toEqual([])
+  })
+
+  test('a Compose service without a file is asked for one, unless it has a profile', async () => {
+    expect(await lines({ 'desired-state/services/postgres.yaml': null })).toEqual([
+      `${host}:3:1: compose: the Compose service \`postgres\` has no version, expected desired-state/services/postgres.yaml with image and tag`,
+    ])
+  })
+
+  test('a file that is there but broken is not called missing', async () => {
+    expect(await lines({ 'desired-state/services/postgres.yaml': 'image: [\n' })).toEqual([])
+  })
+
+  test('a file without a Compose service is named, with the service that was meant', async () => {
+    expect(await lines({ 'desired-state/services/gitae.yaml': goodService })).toEqual([
+      'desired-state/services/gitae.yaml:1:1: file: `gitae` is not a service of the Compose files, expected gitea, postgres, certbot (did you mean gitea?)',
+    ])
+  })
+
+  test('volumes and services that do not exist are named where they are written', async () => {
+    const text = `${goodService}data:
+  - { postgres: postgers, database: gitea, user: gitea }
+  - { volume: gitea_data }
+  - { volume: constructor }
+health: { checks: [{ command: [a], in: toString }] }
+`
+    expect(await lines({ [gitea]: text })).toEqual([
+      `${gitea}:4:17: data[0].postgres: \`postgers\` is not a service of the Compose files, expected gitea, postgres, certbot (did you mean postgres?)`,
+      `${gitea}:5:15: data[1].volume: \`gitea_data\` is not a volume of the Compose files, expected gitea-data, postgres-data (did you mean gitea-data?)`,
+      `${gitea}:6:15: data[2].volume: \`constructor\` is not a volume of the Compose files, expected gitea-data, postgres-data`,
+      `${gitea}:7:40: health.checks[0].in: \`toString\` is not a service of the Compose files, expected gitea, postgres, certbot`,
+    ])
+  })
+
+  test('services of jobs exist', async () => {
+    const jobs =
+      'jobs:\n  renew: { schedule: "0 1 * * *", run: { service: certbt }, then: { restart: nginx } }\n'
+    expect(await lines({ [host]: goodHost + jobs })).toEqual([
+      `${host}:5:51: jobs.renew.run.service: \`certbt\` is not a service of the Compose files, expected gitea, postgres, certbot (did you mean certbot?)`,
+      `${host}:5:78: jobs.renew.then.restart: \`nginx\` is not a service of the Compose files, expected gitea, postgres, certbot`,
+    ])
+  })
+
+  test('findings of a file with another mistake come as well', async () => {
+    expect(await lines({ [gitea]: `${goodService}heatlh: 1\ndata: [{ volume: nope }]\n` })).toHaveLength(1)
+  })
+
+  test('an empty Compose model refuses every file', async () => {
+    expect(await lines({}, { services: {}, volumes: [] })).toHaveLength(2)
+  })
+})
