@@ -1,0 +1,78 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { openOperations } from './journal/operations.ts'
+import { openRequests } from './journal/requests.ts'
+import { openStanding } from './journal/standing.ts'
+
+/**
+ * The durable record of what was intended and done: STATE_DIR/journal.sqlite. WAL with synchronous=FULL, so what
+ * a call here has written is on the disk when it returns, also when the power fails right after it.
+ *
+ * Tables are only ever added to (new columns with defaults, new tables): the release before must still be able to
+ * read the journal when an update of Samovar itself goes back.
+ */
+const schema = `
+create table if not exists operations (
+  id text primary key, sequence integer not null, service text not null, kind text not null, commit_id text not null,
+  result text not null, decision text not null, attempts integer not null default 0,
+  from_image text, to_image text, started_at integer not null, finished_at integer,
+  downtime_ms integer, backup text, reason text not null default '', intent text not null
+) strict;
+create index if not exists operations_by_service on operations (service, sequence);
+create table if not exists steps (
+  operation text not null, sequence integer not null, name text not null,
+  started_at integer not null, ms integer, result text not null, detail text not null default '',
+  primary key (operation, sequence)
+) strict;
+create table if not exists kept (
+  operation text not null, service text not null, kept text not null, discard_at integer not null,
+  primary key (operation, service)
+) strict;
+create table if not exists quarantine (
+  service text not null, digest text not null, configuration text not null,
+  operation text not null, reason text not null, at integer not null,
+  primary key (service, digest, configuration)
+) strict;
+create table if not exists paused (service text primary key, at integer not null) strict;
+create table if not exists setbacks (
+  service text primary key, target text not null, count integer not null, last_at integer not null, next_at integer not null, reason text not null
+) strict;
+create table if not exists resolved (
+  commit_id text not null, reference text not null, digest text not null, at integer not null,
+  primary key (commit_id, reference)
+) strict;
+create table if not exists images (
+  digest text primary key, id text not null, name text not null, tag text not null, at integer not null
+) strict;
+create table if not exists residues (instance text primary key, fields text not null) strict;
+create table if not exists notices (
+  subject text primary key, fingerprint text not null, first_at integer not null, told_at integer not null
+) strict;
+create table if not exists requests (
+  id integer primary key autoincrement, kind text not null, service text, at integer not null,
+  taken_at integer, finished_at integer, result text
+) strict;
+create table if not exists notes (name text primary key, value text not null) strict;
+`
+
+export type Journal = ReturnType<typeof openJournal>
+
+/**
+ * Opens (and makes, when it is not there) the journal of a state directory. Several processes may have it open;
+ * who may act on the host is decided by the lock (journal/lock.ts), not here.
+ *
+ * @param stateDir folder; made with mode 0700 when missing
+ */
+export function openJournal(stateDir: string) {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  const database = new DatabaseSync(join(stateDir, 'journal.sqlite'), { timeout: 10_000 })
+  database.exec('pragma journal_mode = wal; pragma synchronous = full;')
+  database.exec(schema)
+  return {
+    ...openOperations(database),
+    ...openStanding(database),
+    ...openRequests(database),
+    close: () => database.close(),
+  }
+}

@@ -1,0 +1,53 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { SamovarError } from '../errors.ts'
+
+export type LockOwner = { pid: number; what: string; since: string }
+export type Lock = { release(): void } & Disposable
+
+/**
+ * The right to act on the host for one state directory. Node has no flock; SQLite's exclusive transaction holds a
+ * POSIX lock that the kernel drops when the process dies, however it dies, so a lock never stays behind and a
+ * process id in a container that means another process elsewhere is never believed.
+ *
+ * @param what who takes it, for the one who finds it taken: `samovar run`
+ * @throws SamovarError `state-locked` naming the owner
+ */
+export function takeLock(stateDir: string, what: string): Lock {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: 0 })
+  const ownerFile = join(stateDir, 'lock.json')
+  try {
+    database.exec('pragma journal_mode = delete; begin exclusive')
+  } catch (error) {
+    database.close()
+    const owner = readOwner(ownerFile)
+    const who =
+      owner === null ? 'another process' : `\`${owner.what}\` (pid ${owner.pid}, since ${owner.since})`
+    throw new SamovarError('state-locked', `${stateDir} is in use by ${who}`, {
+      next: 'Wait until it is done, or stop it: it finishes or safely cuts what it is doing.',
+      cause: error,
+    })
+  }
+  writeFileSync(ownerFile, JSON.stringify({ pid: process.pid, what, since: new Date().toISOString() }), {
+    mode: 0o600,
+  })
+  let held = true
+  const release = () => {
+    if (!held) return
+    held = false
+    rmSync(ownerFile, { force: true })
+    database.exec('rollback')
+    database.close()
+  }
+  return { release, [Symbol.dispose]: release }
+}
+
+function readOwner(file: string): LockOwner | null {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as LockOwner
+  } catch {
+    return null
+  }
+}

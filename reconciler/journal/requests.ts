@@ -1,0 +1,41 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+export type RequestKind = 'pass' | 'pass-now' | 'rollback'
+export type Request = { id: number; kind: RequestKind; service: string | null; at: number }
+
+/** What the command line asks of the daemon that holds the lock: it takes each request once. */
+export function openRequests(database: DatabaseSync) {
+  return {
+    ask(kind: RequestKind, service: string | null, now: number): number {
+      const done = database
+        .prepare('insert into requests (kind, service, at) values (?, ?, ?)')
+        .run(kind, service, now)
+      return Number(done.lastInsertRowid)
+    },
+    /** Requests nobody has taken, oldest first; they count as taken from now on. */
+    takeRequests(now: number): Request[] {
+      return database
+        .prepare('update requests set taken_at = ? where taken_at is null returning id, kind, service, at')
+        .all(now)
+        .map((row) => ({
+          id: Number(row['id']),
+          kind: row['kind'] as RequestKind,
+          service: row['service'] === null ? null : String(row['service']),
+          at: Number(row['at']),
+        }))
+        .sort((a, b) => a.id - b.id)
+    },
+    /** @param result a JSON document for the one who asked */
+    answerRequest(id: number, result: string, now: number): void {
+      database.prepare('update requests set finished_at = ?, result = ? where id = ?').run(now, result, id)
+    },
+    requestResult(id: number): string | null {
+      const row = database.prepare('select result from requests where id = ?').get(id)
+      return row === undefined || row['result'] === null ? null : String(row['result'])
+    },
+    /** True when a request waits: a cheap look for the loop. */
+    requestsWaiting(): boolean {
+      return database.prepare('select 1 from requests where taken_at is null limit 1').get() !== undefined
+    },
+  }
+}

@@ -1,0 +1,66 @@
+import type { Loaded } from './load.ts'
+import { load, type Memory, newMemory, targetsOnce } from './look.ts'
+import type { Parts } from './parts.ts'
+import { fingerprintOf } from './plan/target.ts'
+
+type Watch = { loaded: Loaded; service: string; hint: EventTarget }
+
+/**
+ * Looks at Git while a service is being rolled out, at the pace of `poll` and whenever somebody hints that it moved.
+ * The signal fires when the newer commit wants something else for this very service, or is judged by other checks:
+ * a commit that fixes a roll-out must not wait for its end, and one that has nothing to do with it must not cut it.
+ */
+export function newerCommit(
+  parts: Parts,
+  memory: Memory,
+  watch: Watch,
+): { signal: AbortSignal; end(): void } {
+  const found = new AbortController()
+  let looking: Promise<void> | null = null
+  const lookOnce = (): void => {
+    looking ??= isFix(parts, memory, watch)
+      .then((fix) => {
+        if (fix !== null)
+          found.abort(new Error(`a newer commit (${fix.slice(0, 8)}) changes ${watch.service}`))
+      })
+      // Git away or a bad commit: neither is a reason to cut anything; the next pass tells of it.
+      .catch(() => undefined)
+      .finally(() => {
+        looking = null
+      })
+  }
+  const timer = setInterval(lookOnce, watch.loaded.state.host.poll)
+  watch.hint.addEventListener('moved', lookOnce)
+  return {
+    signal: found.signal,
+    end() {
+      clearInterval(timer)
+      watch.hint.removeEventListener('moved', lookOnce)
+    },
+  }
+}
+
+/** The newer commit when it changes the service, else null. */
+async function isFix(parts: Parts, memory: Memory, watch: Watch): Promise<string | null> {
+  const head = await parts.source.head()
+  if (head === watch.loaded.commit) return null
+  const { commit } = await parts.source.fetch()
+  // A memory of its own: what the running pass knows of its commit must not be displaced.
+  const { loaded } = await load(parts, newMemory(), commit)
+  if (loaded === null) return null
+  const [before, after] = [
+    await wanted(parts, memory, watch),
+    await wanted(parts, newMemory(), { ...watch, loaded }),
+  ]
+  return before === after ? null : commit
+}
+
+async function wanted(
+  parts: Parts,
+  memory: Memory,
+  about: { loaded: Loaded; service: string },
+): Promise<string> {
+  const targets = await targetsOnce(parts, memory, about.loaded)
+  const target = targets.list.find((each) => each.service === about.service)
+  return `${target === undefined ? 'gone' : fingerprintOf(target)} ${JSON.stringify(targets.policies[about.service]?.health)}`
+}

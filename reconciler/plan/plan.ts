@@ -1,0 +1,200 @@
+import type { FieldDifference } from '../engine/container-body.ts'
+import type { Running } from '../engine/engine.ts'
+import type { Action, Change } from './change.ts'
+import { hold, type Standing } from './hold.ts'
+import { inOrder, sharersOf } from './order.ts'
+import { isParked, type Seen, shortImage, type Target } from './target.ts'
+
+export type Plan = {
+  commit: string
+  changes: Change[]
+  /** Containers of the project that Samovar did not create and no service file names: told, never touched. */
+  foreign: Running[]
+}
+
+export type PlanInput = {
+  commit: string
+  targets: Target[]
+  /** Every container of the project. */
+  running: Running[]
+  /** Exact looks that were taken, by instance. */
+  looks: Map<string, FieldDifference[]>
+  standing: Standing
+  prune: boolean
+}
+
+/**
+ * What a pass does and why. Pure: the same input gives the same plan, so what `plan` prints is what `apply` does.
+ * Removals come first (what leaves may hold a port that something new needs), then the services in the order of
+ * their dependencies.
+ */
+export function makePlan(input: PlanInput): Plan {
+  const removals = leaving(input)
+  const changes: Change[] = []
+  for (const target of inOrder(input.targets)) {
+    const change = changeOf(target, input)
+    const host = changes.find((each) => target.shares.includes(each.service) && swaps(each))
+    if (host !== undefined && change.current !== null) {
+      change.action = 'replace'
+      change.together = host.together ?? host.service
+      change.held = host.held
+      change.reasons.push({
+        field: 'network_mode',
+        before: `the old container of ${host.service}`,
+        after: 'its new one',
+      })
+    }
+    changes.push(change)
+  }
+  return {
+    commit: input.commit,
+    changes: [...removals.changes, ...changes],
+    foreign: removals.foreign,
+  }
+}
+
+const swaps = (change: Change): boolean => change.action === 'replace' || change.action === 'create'
+
+/** The container that stands for a service: never one that is parked, the running one before a stopped one. */
+export function containerOf(service: string, running: Running[]): Running | null {
+  const own = running.filter((each) => each.service === service && !each.oneOff && !isParked(each))
+  return (
+    own.find((each) => each.state === 'running') ??
+    own.toSorted((a, b) => b.createdAt - a.createdAt)[0] ??
+    null
+  )
+}
+
+/**
+ * The containers that need an exact look before anything can be said of them: made from another configuration than
+ * wanted, not made by Samovar, or not looked at since something happened to them (`trusted` holds those that were).
+ */
+export function needLook(targets: Target[], running: Running[], trusted: ReadonlySet<string>): Running[] {
+  return targets
+    .map((target) => ({ target, current: containerOf(target.service, running) }))
+    .filter(
+      ({ target, current }) =>
+        current !== null &&
+        (current.configuration !== target.configuration || !trusted.has(current.instance)),
+    )
+    .map(({ current }) => current as Running)
+}
+
+function changeOf(target: Target, input: PlanInput): Change {
+  const current = containerOf(target.service, input.running)
+  const seen: Seen | null =
+    current === null ? null : { running: current, differences: input.looks.get(current.instance) ?? null }
+  const { action, reasons } = difference(target, seen)
+  const drift =
+    input.standing.lastApplied.get(target.service) === `${target.image.digest} ${target.configuration}`
+  const change: Change = {
+    service: target.service,
+    action,
+    reasons,
+    held: null,
+    drift,
+    current,
+    together: null,
+  }
+  if (action !== 'none') change.held = hold(target, change, input.standing)
+  return startMeanwhile(target, change, input.standing)
+}
+
+/** What waits for a replacement runs meanwhile: a stopped container is started although its successor is held. */
+function startMeanwhile(target: Target, change: Change, standing: Standing): Change {
+  if (change.held === null || change.action !== 'replace' || change.current === null || target.onDemand)
+    return change
+  const { action, reasons } = stateDifference(target, change.current)
+  if (action !== 'start') return change
+  const meanwhile: Change = { ...change, action, reasons, drift: true, held: null }
+  return { ...meanwhile, held: hold(target, meanwhile, standing) }
+}
+
+function difference(target: Target, seen: Seen | null): { action: Action; reasons: FieldDifference[] } {
+  if (seen === null) {
+    if (target.onDemand) return { action: 'none', reasons: [] }
+    return {
+      action: 'create',
+      reasons: [{ field: 'container', before: 'none', after: target.containerName }],
+    }
+  }
+  const { running } = seen
+  const reasons = [...imageDifference(target, running), ...(seen.differences ?? [])]
+  if (running.name !== target.containerName)
+    reasons.push({ field: 'container_name', before: running.name, after: target.containerName })
+  if (running.state === 'dead') reasons.push({ field: 'state', before: 'dead', after: 'running' })
+  if (reasons.length > 0) return { action: target.onDemand ? 'none' : 'replace', reasons }
+  return stateDifference(target, running)
+}
+
+/** By the image's local id, which is that of the platform: an index that moved for another platform is no change. */
+function imageDifference(target: Target, running: Running): FieldDifference[] {
+  const same =
+    target.imageId === null
+      ? running.image.digest === target.image.digest
+      : running.image.id === target.imageId
+  if (same || target.image.digest === '') return []
+  const before =
+    running.image.digest === '' ? `${running.image.id.slice(0, 19)} (by hand)` : shortImage(running.image)
+  return [{ field: 'image', before, after: shortImage(target.image) }]
+}
+
+function stateDifference(target: Target, running: Running): { action: Action; reasons: FieldDifference[] } {
+  const nothing = { action: 'none' as const, reasons: [] }
+  switch (running.state) {
+    case 'running':
+    case 'restarting':
+    case 'removing':
+    case 'unreachable':
+      return nothing
+    case 'exited':
+      if (target.onDemand || (target.endsByItself && running.exitCode === 0)) return nothing
+      return started(running.exitCode === null ? 'exited' : `exited (${running.exitCode})`)
+    case 'created':
+    case 'paused':
+      return target.onDemand ? nothing : started(running.state)
+    case 'dead':
+      return nothing
+    default:
+      return running.state satisfies never
+  }
+}
+
+const started = (before: string): { action: Action; reasons: FieldDifference[] } => ({
+  action: 'start',
+  reasons: [{ field: 'state', before, after: 'running' }],
+})
+
+/** What left the desired state. An empty desired state is a mistake rather than a wish: nothing leaves then. */
+function leaving(input: PlanInput): { changes: Change[]; foreign: Running[] } {
+  const wanted = new Set(input.targets.map((target) => target.service))
+  const gone = input.running.filter((each) => !wanted.has(each.service) && !each.oneOff && !isParked(each))
+  const foreign = gone.filter((each) => each.operation === '')
+  if (wanted.size === 0) return { changes: [], foreign }
+  const changes = gone
+    .filter(
+      (each) => each.operation !== '' && (input.prune || !['exited', 'created', 'dead'].includes(each.state)),
+    )
+    .map(
+      (each): Change => ({
+        service: each.service,
+        action: 'remove',
+        reasons: [
+          { field: 'service', before: each.state, after: input.prune ? 'removed' : 'stopped and kept' },
+        ],
+        held: input.standing.paused.has(each.service) ? pausedSentence(each.service) : null,
+        drift: false,
+        current: each,
+        together: null,
+      }),
+    )
+  return { changes, foreign }
+}
+
+const pausedSentence = (service: string): string => `paused by a person; next: samovar resume ${service}`
+
+/** The targets that are swapped with a change: the service itself and all that share its network. */
+export function membersOf(change: Change, targets: Target[]): Target[] {
+  const main = targets.find((target) => target.service === change.service)
+  return main === undefined ? [] : [main, ...sharersOf(change.service, targets)]
+}

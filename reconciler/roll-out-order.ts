@@ -1,0 +1,112 @@
+import { projectNetworks, projectVolumes } from './compose/project-objects.ts'
+import type { Running } from './engine/engine.ts'
+import type { Member, NewOperation } from './journal/operations.ts'
+import { compare, type Outlook } from './look.ts'
+import type { Parts } from './parts.ts'
+import type { Change } from './plan/change.ts'
+import { restartedWith } from './plan/order.ts'
+import { containerOf, membersOf } from './plan/plan.ts'
+import type { Target } from './plan/target.ts'
+import type { Body } from './rollout/step.ts'
+
+/**
+ * A change of the plan as an operation to begin: who is swapped, who is stopped meanwhile, by which checks it is
+ * judged, and how the new containers are made.
+ */
+export function orderOf(
+  parts: Parts,
+  outlook: Outlook,
+  change: Change,
+): { wanted: NewOperation; body: Body } {
+  const { targets } = outlook
+  const main = targets.list.find((target) => target.service === change.service)
+  const policy = targets.policies[change.service]
+  const before = parts.journal.lastApplied(change.service)
+  const health = policy?.health ?? { within: 60_000, steady: 0, soak: 0, checks: [] }
+  const members =
+    main === undefined
+      ? leavingMember(change)
+      : membersOf(change, targets.list).map((each) => memberOf(outlook, each))
+  const wanted: NewOperation = {
+    service: change.service,
+    kind: change.action === 'none' ? 'start' : change.action,
+    commit: outlook.commit,
+    from: change.current === null ? null : { ...change.current.image },
+    to: main === undefined ? null : main.image,
+    intent: {
+      members,
+      quiesced:
+        main === undefined || change.action === 'start' ? [] : quiescedBy(change.service, outlook, members),
+      health,
+      oldHealth: before?.intent.health ?? null,
+      configuration: main?.configuration ?? '',
+      reasons: change.reasons,
+      drift: change.drift,
+    },
+  }
+  const body: Body = {
+    networks: projectNetworks(targets.model).filter((network) => usedBy(outlook, members, network.name)),
+    volumes: projectVolumes(targets.model),
+    data: main?.problem ?? null,
+    of: (service, imageId, containers) => targets.body(service, imageId, containers),
+    compare: (made, seen) => compare(outlook.loaded, { body: made, seen, notKept: [] }),
+  }
+  return { wanted, body }
+}
+
+function memberOf(outlook: Outlook, target: Target): Member {
+  const current = containerOf(target.service, outlook.running)
+  const shares: Record<string, string> = {}
+  for (const name of target.shares) {
+    const provider = containerOf(name, outlook.running)
+    if (provider !== null) shares[name] = provider.instance
+  }
+  return {
+    service: target.service,
+    name: target.containerName,
+    image: target.image,
+    shares,
+    keepsData: (outlook.targets.policies[target.service]?.data.length ?? 0) > 0,
+    current: current === null ? null : revisioned(current),
+    oldImageId: current?.image.id ?? null,
+    candidate: null,
+    kept: null,
+  }
+}
+
+function leavingMember(change: Change): Member[] {
+  if (change.current === null) return []
+  return [
+    {
+      service: change.service,
+      name: change.current.name,
+      image: { ...change.current.image },
+      shares: {},
+      keepsData: false,
+      current: revisioned(change.current),
+      oldImageId: change.current.image.id,
+      candidate: null,
+      kept: null,
+    },
+  ]
+}
+
+/** Dependents that run now and asked to be restarted with the service; members are swapped anyway. */
+function quiescedBy(service: string, outlook: Outlook, members: Member[]) {
+  return restartedWith(service, outlook.targets.list)
+    .filter((target) => !members.some((member) => member.service === target.service))
+    .map((target) => containerOf(target.service, outlook.running))
+    .filter((each): each is Running => each?.state === 'running')
+    .map(revisioned)
+}
+
+const revisioned = ({ instance, name, revision }: Running) => ({ instance, name, revision })
+
+/** Networks nobody of the roll-out is connected to may be missing without harm to it. */
+function usedBy(outlook: Outlook, members: Member[], network: string): boolean {
+  return members.some((member) =>
+    Object.keys(outlook.targets.model.services[member.service]?.networks ?? {}).some(
+      (key) => outlook.targets.model.networks[key]?.name === network,
+    ),
+  )
+}

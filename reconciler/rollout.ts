@@ -1,0 +1,134 @@
+import { codeOf, SamovarError, sentenceOf } from './errors.ts'
+import type { Decision, NewOperation, Operation } from './journal/operations.ts'
+import { backUp } from './rollout/back-up.ts'
+import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
+import { create, preflight } from './rollout/prepare.ts'
+import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
+import { type Body, type Step, stepsOf, type Work } from './rollout/step.ts'
+import { bringBack, quiesce, removeCandidates, setAside, start, startQuiesced } from './rollout/swap.ts'
+
+/** How often an operation is taken up again after its process died, before it goes back instead. */
+const mostAttempts = 3
+
+/**
+ * The roll-out of one service, as a runbook: get ready, swap, check, then keep or put back.
+ *
+ * Every step is written into the journal before it acts and looks at the host before it changes something, so that
+ * going through the list again after a crash does only what is missing. A failure before `set aside` leaves the
+ * service untouched; from there on the old container comes back.
+ */
+export async function rollOut(work: Work, wanted: NewOperation, body: Body): Promise<Operation> {
+  return carryOut(work, work.journal.beginOperation(wanted, work.now()), body)
+}
+
+/** Goes on with an operation that a crash or a stop cut short. */
+export async function resume(work: Work, operation: Operation): Promise<Operation> {
+  work.journal.markCut(operation.id)
+  operation.attempts += 1
+  if (operation.decision === 'forward' && !work.journal.begun(operation.id, 'set aside')) {
+    decide(work, operation, 'leave', 'Samovar was cut short before anything was replaced')
+  } else if (operation.decision === 'forward' && operation.attempts > mostAttempts) {
+    decide(work, operation, 'revert', `Samovar was cut short ${mostAttempts} times during this roll-out`)
+  } else if (operation.decision === 'revert' && operation.attempts > 2 * mostAttempts) {
+    return finish(work, operation, 'stuck', `${operation.reason}; going back was cut short again and again`)
+  }
+  return carryOut(work, operation, null)
+}
+
+async function carryOut(work: Work, operation: Operation, body: Body | null): Promise<Operation> {
+  const step = stepsOf(work, operation)
+  if (operation.decision === 'forward') {
+    try {
+      if (body !== null) {
+        await step('preflight', () => preflight(work, operation))
+        await step('create', () => create(work, operation, body))
+        await step('quiesce', () => quiesce(work, operation))
+        await step('back up', () => backUp(work, operation))
+      }
+      await step('set aside', () => setAside(work, operation))
+      await step('start', () => start(work, operation))
+      await step('check health', () => checkHealth(work, operation))
+      decide(work, operation, 'keep', '')
+    } catch (error) {
+      if (replacedAnything(work, operation) && mustStop(work, error)) return operation
+      decide(
+        work,
+        operation,
+        replacedAnything(work, operation) ? 'revert' : 'leave',
+        sentenceOf(error),
+        error,
+      )
+    }
+  }
+  switch (operation.decision) {
+    case 'keep':
+      return keep(work, operation, step)
+    case 'leave':
+      return leave(work, operation, step)
+    case 'revert':
+      return revert(work, operation, step)
+    case 'forward':
+      throw new Error('a roll-out ended without a decision')
+    default:
+      return operation.decision satisfies never
+  }
+}
+
+async function keep(work: Work, operation: Operation, step: Step): Promise<Operation> {
+  try {
+    await step('start dependents', () => startQuiesced(work, operation))
+    await step('soak', () => soak(work, operation))
+    return finish(work, operation, 'applied', operation.reason)
+  } catch (error) {
+    if (mustStop(work, error)) return operation
+    // The new version is proven and runs; what is left over is found again by its name and told.
+    return finish(work, operation, 'applied', `then: ${sentenceOf(error)}`)
+  }
+}
+
+async function leave(work: Work, operation: Operation, step: Step): Promise<Operation> {
+  try {
+    await step('take away', () => removeCandidates(work, operation))
+    await step('start dependents', () => startQuiesced(work, operation))
+    return finish(work, operation, 'untouched', operation.reason)
+  } catch (error) {
+    if (mustStop(work, error)) return operation
+    return finish(work, operation, 'stuck', `${operation.reason}; and then: ${sentenceOf(error)}`)
+  }
+}
+
+async function revert(work: Work, operation: Operation, step: Step): Promise<Operation> {
+  try {
+    await step('capture evidence', () => captureEvidence(work, operation))
+    await step('stop new', () => removeCandidates(work, operation))
+    await step('bring back', () => bringBack(work, operation))
+    await step('start dependents', () => startQuiesced(work, operation))
+    await step('check health again', () => checkOldHealth(work, operation))
+    await step('verify digest', () => verifyOld(work, operation))
+    await step('quarantine', () => quarantine(work, operation))
+    return finish(work, operation, 'reverted', operation.reason)
+  } catch (error) {
+    if (mustStop(work, error)) return operation
+    return finish(work, operation, 'stuck', `${operation.reason}; going back failed: ${sentenceOf(error)}`)
+  }
+}
+
+/**
+ * Told to stop, or the engine is away: the operation stays as the journal has it. The next start, or the next pass
+ * that finds the engine again, goes on with it.
+ */
+const mustStop = (work: Work, error: unknown): boolean =>
+  (codeOf(error) === 'interrupted' && work.stopping.aborted) || codeOf(error) === 'engine-unreachable'
+
+const replacedAnything = (work: Work, operation: Operation): boolean =>
+  work.journal.begun(operation.id, 'set aside')
+
+/** Only these causes speak against what was rolled out; a lost engine or a newer commit does not. */
+const blameless = new Set(['pre-empted', 'interrupted', 'engine-unreachable', 'changed', 'state-locked'])
+
+function decide(work: Work, operation: Operation, decision: Decision, reason: string, cause?: unknown): void {
+  operation.decision = decision
+  operation.reason = reason
+  operation.intent.blameless = cause instanceof SamovarError && blameless.has(cause.code)
+  work.journal.saveOperation(operation)
+}

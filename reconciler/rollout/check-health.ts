@@ -1,0 +1,103 @@
+import type { HealthPolicy } from '../desired-state.ts'
+import { SamovarError } from '../errors.ts'
+import { durationInWords } from '../health/clock.ts'
+import { makeChecks } from '../health/health-check.ts'
+import { type HealthOutcome, waitUntilHealthy } from '../health/wait-until-healthy.ts'
+import type { Operation } from '../journal/operations.ts'
+import { containerOf } from '../plan/plan.ts'
+import type { Work } from './step.ts'
+
+/** The new version through its checks; fails with what the last failing check said and for how long. */
+export async function checkHealth(work: Work, operation: Operation): Promise<string> {
+  const { health } = operation.intent
+  const outcome = await wait(work, operation, {
+    health,
+    tag: operation.to?.tag ?? '',
+    signal: AbortSignal.any([work.newer, work.stopping]),
+    onServing: () => noteServing(work, operation),
+  })
+  if ('preempted' in outcome) throw cutShort(work, outcome.preempted)
+  if (!outcome.healthy) {
+    operation.intent.failedCheck = { name: outcome.check, said: outcome.said }
+    throw new SamovarError('health-check-failed', `health check failed: ${outcome.said}`)
+  }
+  noteServing(work, operation)
+  return `healthy after ${durationInWords(outcome.ms)}`
+}
+
+/** The old version through the checks it was proven with; `reverted` is not said before they pass. */
+export async function checkOldHealth(work: Work, operation: Operation): Promise<string> {
+  const wasRunning = operation.intent.members[0]?.kept?.opaque['wasRunning'] === true
+  if (!wasRunning) return 'it was not running before'
+  const outcome = await wait(work, operation, {
+    health: operation.intent.oldHealth ?? operation.intent.health,
+    tag: operation.from?.tag ?? '',
+    signal: work.stopping,
+    onServing: () => noteServing(work, operation),
+  })
+  if ('preempted' in outcome) throw cutShort(work, outcome.preempted)
+  if (!outcome.healthy) {
+    throw new SamovarError(
+      'health-check-failed',
+      `the old version was brought back, but is not healthy: ${outcome.said}`,
+    )
+  }
+  return `healthy after ${durationInWords(outcome.ms)}`
+}
+
+/** What runs now is inspected: the image id of before, running. */
+export async function verifyOld(work: Work, operation: Operation): Promise<string> {
+  const kept = operation.intent.members.map((member) => member.kept).filter((each) => each !== null)
+  for (const each of kept) {
+    const seen = await work.engine.inspect(each.instance)
+    const wanted = operation.intent.members.find((member) => member.service === each.service)?.oldImageId
+    if (each.opaque['wasRunning'] === true && seen.state !== 'running')
+      throw new SamovarError('health-check-failed', `${each.name} was brought back, but is ${seen.state}`)
+    if (seen.image.id !== wanted)
+      throw new SamovarError('changed', `${each.name} runs ${seen.image.id}, expected ${wanted}`)
+  }
+  return kept.length === 0 ? 'nothing ran before' : `${operation.from?.digest ?? ''} runs`
+}
+
+type Wait = { health: HealthPolicy; tag: string; signal: AbortSignal; onServing: () => void }
+
+async function wait(work: Work, operation: Operation, what: Wait): Promise<HealthOutcome> {
+  const instanceOf = async (service: string): Promise<string> => {
+    const current = containerOf(service, await work.engine.observe(work.project))
+    if (current === null) throw new SamovarError('not-found', `there is no container for ${service}`)
+    return current.instance
+  }
+  const { restarts } = await work.engine.inspect(await instanceOf(operation.service))
+  const checks = makeChecks(what.health.checks, {
+    service: operation.service,
+    tag: what.tag,
+    engine: work.engine,
+    instanceOf,
+    restartsAtStart: restarts,
+    root: work.root,
+    endsByItself: work.endsByItself(operation.service),
+  })
+  return waitUntilHealthy({
+    checks,
+    within: what.health.within,
+    steady: what.health.steady,
+    signal: what.signal,
+    clock: work.clock,
+    onProgress: (progress) => {
+      if (progress.waitingFor.length === 0) what.onServing()
+      work.progress.health(operation, progress)
+    },
+  })
+}
+
+/** Downtime ends when all checks have begun to pass; should they fail again, the next passing moment counts. */
+function noteServing(work: Work, operation: Operation): void {
+  const { downSince } = operation.intent
+  operation.downtimeMs ??= downSince === null || downSince === undefined ? 0 : work.now() - downSince
+}
+
+function cutShort(work: Work, reason: string): SamovarError {
+  return work.stopping.aborted
+    ? new SamovarError('interrupted', 'Samovar was told to stop while the service was being checked')
+    : new SamovarError('pre-empted', `cut short: ${reason}`)
+}

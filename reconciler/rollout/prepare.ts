@@ -1,0 +1,84 @@
+import type { Inspected } from '../engine/engine.ts'
+import { SamovarError } from '../errors.ts'
+import type { Member, Operation } from '../journal/operations.ts'
+import type { Body, Work } from './step.ts'
+
+/** Below this much free disk a roll-out does not begin: a full disk in the middle of it is the worst place. */
+const leastFreeDisk = 500 * 1024 ** 2
+
+/** Everything that can fail while the old version still serves, first of all the pull. */
+export async function preflight(work: Work, operation: Operation): Promise<string> {
+  const free = await work.engine.freeDisk()
+  if (free !== null && free < leastFreeDisk) {
+    throw new SamovarError(
+      'disk-full',
+      `only ${Math.floor(free / 1024 ** 2)} MiB of disk are free; a roll-out wants at least ${leastFreeDisk / 1024 ** 2} MiB`,
+    )
+  }
+  const images = operation.intent.members.map((member) => member.image)
+  for (const image of images) {
+    stopped(work)
+    const held = await work.engine.holdImage(image, (progress) => work.progress.pull(operation, progress))
+    work.journal.rememberImage({
+      digest: image.digest,
+      id: held.id,
+      name: image.name,
+      tag: image.tag,
+      at: work.now(),
+    })
+  }
+  return `image is local: ${images.map((image) => `${image.name}:${image.tag}@${image.digest}`).join(', ')}`
+}
+
+/** The new containers stand beside the old ones, not started: a bad configuration shows here and costs nothing. */
+export async function create(work: Work, operation: Operation, body: Body): Promise<string> {
+  stopped(work)
+  if (body.data !== null) throw new SamovarError('data-not-supported', body.data)
+  await work.engine.prepare(body.networks, body.volumes)
+  const made: string[] = []
+  for (const member of operation.intent.members) {
+    await createMember(work, operation, { body, member })
+    made.push(member.candidate?.name ?? member.service)
+  }
+  return `created ${made.join(', ')}`
+}
+
+async function createMember(
+  work: Work,
+  operation: Operation,
+  what: { body: Body; member: Member },
+): Promise<void> {
+  const { body, member } = what
+  const held = await work.engine.holdImage(member.image)
+  const containers = { ...member.shares }
+  for (const each of operation.intent.members)
+    if (each.candidate !== null) containers[each.service] = each.candidate.instance
+  const wanted = await body.of(member.service, held.id, containers)
+  member.candidate = await work.engine.create(operation.id, wanted, member.name)
+  const seen = await work.engine.inspect(member.candidate.instance)
+  refuseAnonymousVolume(member, seen)
+  // Restart policy and name follow at the start; anything else that differs already is how this engine renders it.
+  const rendered = body.compare(wanted, seen).filter((difference) => difference.field !== 'restart')
+  work.journal.rememberResidue(
+    member.candidate.instance,
+    rendered.map((difference) => difference.field),
+  )
+}
+
+/** The new container would start with an empty volume instead of the old one's data. */
+function refuseAnonymousVolume(member: Member, seen: Inspected): void {
+  const [path] = seen.anonymousVolumes
+  if (path === undefined || member.current === null) return
+  if (!member.keepsData) return
+  throw new SamovarError(
+    'engine-refused',
+    `${member.service}: ${path} is an anonymous volume; its data would be left behind with the old container`,
+    {
+      next: `Name it in the Compose file: "volumes: [${member.service}-data:${path}]", and copy the data into it once.`,
+    },
+  )
+}
+
+function stopped(work: Work): void {
+  if (work.stopping.aborted) throw new SamovarError('interrupted', 'Samovar was told to stop')
+}

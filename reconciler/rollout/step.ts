@@ -1,0 +1,79 @@
+import type { ContainerBody, FieldDifference, NetworkBody, VolumeBody } from '../engine/container-body.ts'
+import type { Engine, Inspected, PullProgress } from '../engine/engine.ts'
+import { sentenceOf } from '../errors.ts'
+import type { Clock } from '../health/clock.ts'
+import type { HealthProgress } from '../health/wait-until-healthy.ts'
+import type { Operation } from '../journal/operations.ts'
+import type { Journal } from '../journal.ts'
+
+/** The parts a roll-out works with, handed in by the pass. */
+export type Work = {
+  engine: Engine
+  journal: Journal
+  /** The Compose project. */
+  project: string
+  /** Milliseconds since 1970. */
+  now: () => number
+  clock: Clock
+  /** Checkout of the commit, for the CA files of health checks; may be gone for an old operation. */
+  root: string
+  /** Services that end by themselves with exit code 0. */
+  endsByItself: (service: string) => boolean
+  /** Fires when a newer commit changes the service that is rolled out. */
+  newer: AbortSignal
+  /** Fires when the process is told to end. */
+  stopping: AbortSignal
+  progress: Progress
+  /** Takes secret values out of text that is written down or shown. */
+  mask: (text: string) => string
+}
+
+/** The making of the new containers: what cannot be in the journal, since it may hold secrets. */
+export type Body = {
+  networks: NetworkBody[]
+  volumes: VolumeBody[]
+  /** Why the service cannot be backed up, or null; the data step is not built yet. */
+  data: string | null
+  /** The body of one member, when the image id and the containers whose network it may share are known. */
+  of(service: string, imageId: string, containers: Record<string, string>): Promise<ContainerBody>
+  /** What the engine made of a body, field by field; whatever differs at once is the engine's own rendering. */
+  compare(body: ContainerBody, made: Inspected): FieldDifference[]
+}
+
+/** What a roll-out tells while it works; every call may be ignored. */
+export type Progress = {
+  step(
+    operation: Operation,
+    name: string,
+    phase: 'begun' | 'done' | 'failed',
+    ms: number,
+    detail: string,
+  ): void
+  pull(operation: Operation, progress: PullProgress): void
+  health(operation: Operation, progress: HealthProgress): void
+}
+
+export type Step = (name: string, act: () => Promise<string | undefined>) => Promise<void>
+
+/**
+ * One wrapper for every step: intent durable, act, outcome durable. What the step answers (a sentence, or nothing)
+ * stands in the journal beside it; what it throws goes on to the runbook.
+ */
+export function stepsOf(work: Work, operation: Operation): Step {
+  return async (name, act) => {
+    const sequence = work.journal.beginStep(operation, name, work.now())
+    work.progress.step(operation, name, 'begun', 0, '')
+    const began = performance.now()
+    try {
+      const detail = (await act()) ?? ''
+      const ms = Math.round(performance.now() - began)
+      work.journal.endStep(operation, sequence, { ms, result: 'done', detail })
+      work.progress.step(operation, name, 'done', ms, detail)
+    } catch (error) {
+      const ms = Math.round(performance.now() - began)
+      work.journal.endStep(operation, sequence, { ms, result: 'failed', detail: sentenceOf(error) })
+      work.progress.step(operation, name, 'failed', ms, sentenceOf(error))
+      throw error
+    }
+  }
+}

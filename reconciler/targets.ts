@@ -1,0 +1,221 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { containerBody } from './compose/container-body.ts'
+import { type ComposeModel, documentOf } from './compose/model.ts'
+import { allMountedSources } from './compose/mounted-sources.ts'
+import { renderedModel } from './compose/rendered-model.ts'
+import {
+  containerName,
+  dependencies,
+  isWaitedFor,
+  platform,
+  profiles,
+  sharedServices,
+} from './compose/service-facts.ts'
+import { type ComposeCommand, configHashes } from './compose-config.ts'
+import type { ServicePolicy } from './desired-state.ts'
+import type { ContainerBody } from './engine/container-body.ts'
+import { type Engine, type ImageReference, samovarLabels } from './engine/engine.ts'
+import { sentenceOf } from './errors.ts'
+import type { Journal } from './journal.ts'
+import type { Loaded } from './load.ts'
+import { materialise } from './mounted-files.ts'
+import type { Target } from './plan/target.ts'
+
+/** The services of one commit on this engine, and the making of their containers. */
+export type Targets = {
+  list: Target[]
+  policies: Record<string, ServicePolicy>
+  model: ComposeModel
+  /** The container that a service would be made with now. */
+  body(service: string, imageId: string, containers: Record<string, string>): Promise<ContainerBody>
+}
+
+type TargetParts = {
+  engine: Engine
+  compose: ComposeCommand
+  journal: Journal
+  stateDir: string
+  now: () => number
+}
+
+/**
+ * Pins every image by digest, writes the files that containers mount and the rendered Compose model, and computes
+ * what each service is to be. A tag that cannot be resolved makes a problem of that service, never of the others.
+ */
+export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Targets> {
+  const { engine, journal, stateDir } = parts
+  const images = await pinned(parts, loaded)
+  const key = hostKey(stateDir)
+  const mounted = await materialise(allMountedSources(loaded.model), {
+    directory: loaded.root,
+    stateDir,
+    key,
+  })
+  const pins = Object.fromEntries(
+    [...images].map(([service, { image }]) => [service, { image: referenceOf(image) }]),
+  )
+  const model = renderedModel(loaded.model, pins, mounted)
+  const renderedFile = join(stateDir, 'compose.json')
+  const { apiVersion } = await engine.capabilities()
+  const local = new Map(journal.images().map((image) => [image.digest, image.id]))
+  const bodyWith = (
+    service: string,
+    about: { imageId: string; configHash: string; containers: Record<string, string> },
+  ) =>
+    containerBody(model, service, { ...about, image: pins[service]?.image ?? '', renderedFile, apiVersion })
+
+  const list = Object.keys(loaded.state.services).map((service): Target => {
+    const found = images.get(service)
+    const policy = loaded.state.services[service] as ServicePolicy
+    const shares = sharedServices(model, service)
+    const placeholders = Object.fromEntries(shares.map((name) => [name, `service:${name}`]))
+    let problem = found?.problem ?? dataProblem(policy)
+    let configuration = ''
+    try {
+      const body = bodyWith(service, { imageId: '', configHash: '', containers: placeholders })
+      configuration = configurationOf(body, key)
+    } catch (error) {
+      problem ??= sentenceOf(error)
+    }
+    return {
+      service,
+      containerName: containerName(model, service),
+      image: found?.image ?? { name: policy.image, tag: policy.tag, digest: '' },
+      imageId: local.get(found?.image.digest ?? '') ?? null,
+      configuration,
+      dependsOn: dependencies(model, service),
+      shares,
+      endsByItself: isWaitedFor(model, service),
+      onDemand: profiles(model, service).length > 0,
+      window: policy.update.window,
+      problem,
+    }
+  })
+  const configurations = new Map(list.map((target) => [target.service, target.configuration]))
+  await replaceFile(renderedFile, JSON.stringify(documentOf(model), null, 2))
+  const hashOf = hashesOf(parts.compose, model, renderedFile)
+  return {
+    list,
+    policies: loaded.state.services,
+    model,
+    async body(service, imageId, all) {
+      const shares = sharedServices(model, service)
+      const containers = Object.fromEntries(Object.entries(all).filter(([name]) => shares.includes(name)))
+      const configHash = await hashOf(service, containers)
+      const body = bodyWith(service, { imageId, configHash, containers })
+      body.Labels[samovarLabels.configuration] = configurations.get(service) ?? ''
+      const secretFields = secretFieldsOf(body, loaded.secrets)
+      if (secretFields.length > 0) body.Labels[samovarLabels.secretFields] = secretFields.join(',')
+      body.Labels[samovarLabels.image] = pins[service]?.image ?? ''
+      return body
+    },
+  }
+}
+
+/** Names only: a later look must know what to hide although the value is another one by then. */
+const secretFieldsOf = (body: ContainerBody, secrets: ReadonlySet<string>): string[] =>
+  (body.Env ?? [])
+    .filter((entry) => [...secrets].some((secret) => secret !== '' && entry.includes(secret)))
+    .map((entry) => `environment.${entry.split('=')[0]}`)
+
+const referenceOf = (image: ImageReference): string =>
+  `${image.name}:${image.tag}${image.digest === '' ? '' : `@${image.digest}`}`
+
+const dataProblem = (policy: ServicePolicy): string | null =>
+  policy.data.length === 0
+    ? null
+    : `${policy.file} names data, and this version of Samovar takes no backups yet, so it does not touch ${policy.service}; next: update it by hand`
+
+type Pinned = { image: ImageReference; problem: string | null }
+
+/** The digest the desired state names, else the one the tag had when this commit was first seen. */
+async function pinned(parts: TargetParts, loaded: Loaded): Promise<Map<string, Pinned>> {
+  const entries = await Promise.all(
+    Object.values(loaded.state.services).map(async (policy): Promise<[string, Pinned]> => {
+      const image: ImageReference = {
+        name: policy.image,
+        tag: policy.tag,
+        digest: policy.digest ?? '',
+        platform: platform(loaded.model, policy.service),
+      }
+      if (image.digest !== '') return [policy.service, { image, problem: null }]
+      return [policy.service, await resolved(parts, loaded.commit, image)]
+    }),
+  )
+  return new Map(entries)
+}
+
+async function resolved(parts: TargetParts, commit: string, image: ImageReference): Promise<Pinned> {
+  const { engine, journal, now } = parts
+  const reference = `${image.name}:${image.tag}`
+  const known = journal.digestOf(commit, reference)
+  if (known !== null) return { image: { ...image, digest: known }, problem: null }
+  try {
+    const digest = await engine.resolve(reference)
+    journal.rememberDigest(commit, reference, digest, now())
+    return { image: { ...image, digest }, problem: null }
+  } catch (error) {
+    // The registry is away: what the tag meant at an earlier commit still stands, and is not recorded for this one.
+    const earlier = journal.digestOf(null, reference)
+    if (earlier !== null) return { image: { ...image, digest: earlier }, problem: null }
+    const problem = `${sentenceOf(error)}; next: check the tag and the registry, or name the digest`
+    return { image, problem }
+  }
+}
+
+/** Made once per state directory; hashes in labels and file names say nothing to somebody who guesses values. */
+function hostKey(stateDir: string): string {
+  const file = join(stateDir, 'key')
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    try {
+      writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' })
+    } catch {
+      // Another process was first; its key counts.
+    }
+    return readFileSync(file, 'utf8')
+  }
+}
+
+/** Without image and Compose's own labels: those change with every version and are judged for themselves. */
+function configurationOf(body: ContainerBody, key: string): string {
+  const labels = Object.entries(body.Labels).filter(([name]) => !name.startsWith('com.docker.compose.'))
+  const plain = {
+    ...body,
+    Image: '',
+    Labels: Object.fromEntries(labels.sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
+  return createHmac('sha256', key).update(JSON.stringify(plain)).digest('hex').slice(0, 32)
+}
+
+/**
+ * Compose's hash of every service, so that `docker compose up` finds nothing to do. Asked of Compose itself, once for
+ * the same model and the same shared containers.
+ */
+function hashesOf(compose: ComposeCommand, model: ComposeModel, renderedFile: string) {
+  const known = new Map<string, Promise<Record<string, string>>>()
+  return async (service: string, containers: Record<string, string>): Promise<string> => {
+    const name = JSON.stringify(containers)
+    const answer = known.get(name) ?? configHashes(compose, renderedFile, { model, containers })
+    known.set(name, answer)
+    return (await answer)[service] ?? ''
+  }
+}
+
+async function replaceFile(file: string, text: string): Promise<void> {
+  let before: string | null = null
+  try {
+    before = readFileSync(file, 'utf8')
+  } catch {
+    // First time.
+  }
+  if (before === text) return
+  const temporary = `${file}.${randomBytes(4).toString('hex')}`
+  await writeFile(temporary, text, { mode: 0o600, flush: true })
+  await rename(temporary, file)
+}

@@ -1,0 +1,31 @@
+import type { Outlook } from './look.ts'
+import type { Parts } from './parts.ts'
+import { imagesToDrop } from './plan/images-to-drop.ts'
+
+/**
+ * What may go after a pass: containers whose soak is over, images nobody uses and nobody could go back to, checkouts
+ * of old commits.
+ *
+ * @returns the instances that were removed
+ */
+export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> {
+  const discarded: string[] = []
+  const { engine, journal, now } = parts
+  for (const row of journal.kept()) {
+    if (row.discardAt > now()) continue
+    await engine.discard(row.kept)
+    discarded.push(row.kept.instance)
+    journal.discarded(row.operation, row.service)
+  }
+  const inUse = new Set(outlook.running.map((each) => each.image.id))
+  for (const target of outlook.targets.list) {
+    inUse.add(target.image.digest)
+    for (const digest of journal.rollbackTargets(target.service)) inUse.add(digest)
+  }
+  for (const image of imagesToDrop(journal.images(), inUse, outlook.loaded.state.host.images.keep)) {
+    await engine.dropImage(image)
+    journal.forgetImage(image.digest)
+  }
+  await parts.source.keepOnly([outlook.commit])
+  return discarded
+}
