@@ -1,0 +1,48 @@
+import Docker from 'dockerode'
+
+/** The label of what tests create outside of a Compose project; its value is the run. */
+export const testLabel = 'samovar.test'
+
+/** A client for a DOCKER_HOST as the rig has it. */
+export function dockerAt(dockerHost: string): Docker {
+  if (dockerHost.startsWith('unix://')) return new Docker({ socketPath: dockerHost.slice('unix://'.length) })
+  return new Docker()
+}
+
+/**
+ * Removes the containers, networks, volumes and images of one run: what has its label or is of a Compose project
+ * whose name begins with the run. Nothing else.
+ *
+ * @param registry the run's registry: its images are those named after it
+ */
+export async function removeFromEngine(dockerHost: string, run: string, registry: string): Promise<void> {
+  const docker = dockerAt(dockerHost)
+  const isOurs = (labels: Record<string, string> | undefined | null) =>
+    labels?.[testLabel] === run || (labels?.['com.docker.compose.project'] ?? '').startsWith(`${run}-`)
+  for (const container of await docker.listContainers({ all: true })) {
+    if (isOurs(container.Labels))
+      await unlessGone(docker.getContainer(container.Id).remove({ force: true, v: true }))
+  }
+  for (const network of await docker.listNetworks()) {
+    if (isOurs(network.Labels)) await unlessGone(docker.getNetwork(network.Id).remove())
+  }
+  for (const volume of (await docker.listVolumes()).Volumes ?? []) {
+    if (isOurs(volume.Labels)) await unlessGone(docker.getVolume(volume.Name).remove())
+  }
+  for (const image of await docker.listImages()) {
+    const names = [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])].filter((name) =>
+      name.startsWith(`${registry}/`),
+    )
+    for (const name of names) await unlessGone(docker.getImage(name).remove({ force: true }))
+  }
+}
+
+/** Gone already is as good as removed; so is a removal that is under way (409). */
+async function unlessGone(removal: Promise<unknown>): Promise<void> {
+  try {
+    await removal
+  } catch (error) {
+    const status = (error as { statusCode?: number }).statusCode
+    if (status !== 404 && status !== 409) throw error
+  }
+}
