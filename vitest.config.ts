@@ -10,6 +10,8 @@ export default defineConfig({
   test: {
     // Two cores are the smallest machine this must be pleasant on.
     maxWorkers: 2,
+    // Stopping the engine, the containers of a failed test included.
+    teardownTimeout: 60_000,
     projects: [
       {
         test: {

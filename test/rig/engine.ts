@@ -76,6 +76,8 @@ type Place = {
   pidFile: string
   log: string
   users: string
+  /** Is there from the start of the daemon to its orderly end. */
+  running: string
   bridge: string
 }
 
@@ -90,6 +92,7 @@ function placeOf(cacheFolder: string): Place {
     pidFile: join(state, 'dockerd.pid'),
     log: join(folder, 'dockerd.log'),
     users: join(folder, 'users'),
+    running: join(folder, 'running'),
     bridge: `smvr-${short}`,
   }
 }
@@ -105,10 +108,7 @@ async function joinPrivateEngine(cacheFolder: string, say: Say): Promise<TestEng
   )
   const place = placeOf(cacheFolder)
   await mkdir(place.users, { recursive: true })
-  if (!(await pings(place.socket))) {
-    await clearLeftovers(place)
-    await startDaemon(place, say)
-  }
+  if (!(await pings(place.socket))) await startClean(place, say)
   const use = join(place.users, `${process.pid}-${Date.now()}.json`)
   await writeFile(use, JSON.stringify({ owner: ownerOf(process.pid), kept: false } satisfies Use))
   const docker = new Docker({ socketPath: place.socket })
@@ -147,6 +147,7 @@ export async function stopUnused(cacheFolder: string): Promise<void> {
     const daemon = daemonOf(place)
     if (daemon !== null) await end(daemon, 30_000)
     await clearLeftovers(place)
+    await rm(place.running, { force: true })
     await rm(place.state, { recursive: true, force: true })
   })
 }
@@ -186,6 +187,24 @@ async function clearLeftovers(place: Place): Promise<void> {
   await rm(place.socket, { force: true })
   await rm(join(place.state, 'exec', 'containerd', 'containerd.pid'), { force: true })
   await run('ip', ['link', 'delete', place.bridge])
+}
+
+/**
+ * A daemon that was killed may have images that are there only by half, and a pull would take them as they are. They
+ * are cheap to pull again, so they are removed.
+ */
+async function startClean(place: Place, say: Say): Promise<void> {
+  const wasKilled = existsSync(place.running)
+  await clearLeftovers(place)
+  await writeFile(place.running, '')
+  await startDaemon(place, say)
+  if (!wasKilled) return
+  say('the private Docker Engine was killed last time: removing its containers and images')
+  const docker = new Docker({ socketPath: place.socket })
+  for (const one of await docker.listContainers({ all: true })) {
+    await docker.getContainer(one.Id).remove({ force: true, v: true })
+  }
+  await docker.pruneImages({ filters: { dangling: { false: true } } })
 }
 
 /** A killed daemon leaves its data folder and its containers' file systems mounted; nobody could remove them. */

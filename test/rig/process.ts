@@ -15,9 +15,9 @@ export async function run(command: string, args: string[], options: RunOptions =
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: options.env ?? process.env,
-    timeout: options.timeoutMs ?? 300_000,
-    killSignal: 'SIGKILL',
   })
+  // Not spawn's own timeout: that one keeps this process alive when the command could not be started.
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 300_000)
   const stdout: Buffer[] = []
   const stderr: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
@@ -28,7 +28,7 @@ export async function run(command: string, args: string[], options: RunOptions =
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => resolve(code ?? 137))
-  })
+  }).finally(() => clearTimeout(timer))
   return { exitCode, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }
 }
 
