@@ -43,7 +43,8 @@ create table if not exists resolved (
   primary key (commit_id, reference)
 ) strict;
 create table if not exists images (
-  digest text primary key, id text not null, name text not null, tag text not null, at integer not null
+  digest text primary key, id text not null, name text not null, tag text not null, at integer not null,
+  pulled integer not null
 ) strict;
 create table if not exists residues (instance text primary key, fields text not null) strict;
 create table if not exists notices (

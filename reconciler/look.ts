@@ -3,6 +3,7 @@ import type { Finding } from './desired-state.ts'
 import type { ContainerBody, FieldDifference } from './engine/container-body.ts'
 import { type Inspected, type Running, samovarLabels } from './engine/engine.ts'
 import { sentenceOf } from './errors.ts'
+import { everyService } from './journal/standing.ts'
 import { type Loaded, loadCommit } from './load.ts'
 import type { Parts } from './parts.ts'
 import type { Standing } from './plan/hold.ts'
@@ -71,7 +72,7 @@ export async function look(
     targets: targets.list,
     running,
     looks,
-    standing: standingOf(parts, loaded, { targets, ignoreWindows: options.ignoreWindows }),
+    standing: standingOf(parts, loaded, { targets, running, ignoreWindows: options.ignoreWindows }),
     prune: loaded.state.host.prune,
   })
   return {
@@ -204,7 +205,7 @@ export function compare(
 function standingOf(
   parts: Parts,
   loaded: Loaded,
-  about: { targets: Targets; ignoreWindows: boolean },
+  about: { targets: Targets; running: Running[]; ignoreWindows: boolean },
 ): Standing {
   const { journal } = parts
   const { host } = loaded.state
@@ -224,12 +225,20 @@ function standingOf(
     timezone: host.timezone,
     windows: host.windows,
     ignoreWindows: about.ignoreWindows,
-    paused: new Set(journal.paused()),
+    paused: pausedServices(journal.paused(), about),
     quarantined: journal.quarantined(),
     setbacks: journal.setbacks(),
     stuck: stuck.filter((each) => !journal.isRetried(each.operation)),
     lastApplied,
   }
+}
+
+/** Everything may be paused at once, also what a later commit adds. */
+function pausedServices(paused: string[], about: { targets: Targets; running: Running[] }): Set<string> {
+  const services = new Set(paused)
+  if (!services.has(everyService)) return services
+  for (const each of [...about.targets.list, ...about.running]) services.add(each.service)
+  return services
 }
 
 function* inBatches<T>(all: T[], size: number): Generator<T[]> {

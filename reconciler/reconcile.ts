@@ -53,7 +53,7 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
   const operations = [...recovered]
   let outlook = await look(parts, memory, { fetch: true, ignoreWindows: options.now })
   while ('plan' in outlook) {
-    const change = nextChange(outlook.plan, options.services, tried)
+    const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
     if (change === undefined || options.stopping.aborted) break
     tried.add(change.service)
     const operation = await carryOutChange(parts, memory, { outlook, change, options })
@@ -117,14 +117,28 @@ export async function recover(parts: Parts, memory: Memory, options: PassOptions
 
 const servicesOf = (intent: Intent): string[] => intent.members.map((member) => member.service)
 
-/** Each service is tried once a pass; what is swapped together with another is not rolled out by itself. */
-function nextChange(plan: Plan, only: string[], tried: ReadonlySet<string>): Change | undefined {
-  return plan.changes.find(
+type Sofar = { tried: ReadonlySet<string>; failed: ReadonlySet<string> }
+
+const failedIn = (operations: Operation[]): Set<string> =>
+  new Set(operations.filter((each) => each.result !== 'applied').map((each) => each.service))
+
+/**
+ * Each service is tried once a pass; what is swapped together with another is not rolled out by itself, and what
+ * depends on one that failed in this pass waits for the next.
+ */
+function nextChange(outlook: Outlook, only: string[], sofar: Sofar): Change | undefined {
+  const waits = (service: string): boolean => {
+    const target = outlook.targets.list.find((each) => each.service === service)
+    const needs = [...(target?.dependsOn.map((each) => each.service) ?? []), ...(target?.shares ?? [])]
+    return needs.some((need) => sofar.failed.has(need))
+  }
+  return outlook.plan.changes.find(
     (change) =>
       change.action !== 'none' &&
       change.held === null &&
       change.together === null &&
-      !tried.has(change.service) &&
+      !sofar.tried.has(change.service) &&
+      !waits(change.service) &&
       (only.length === 0 || only.includes(change.service)),
   )
 }
@@ -178,8 +192,8 @@ function workOf(parts: Parts, options: PassOptions, about: About): Work {
     newer: new AbortController().signal,
     stopping: options.stopping,
     progress: options.progress,
-    mask: (text) =>
-      secrets === null ? '(not recorded: the secrets of its commit are not known)' : masked(text, secrets),
+    secretsKnown: secrets !== null,
+    mask: (text) => masked(text, secrets ?? new Set()),
     ...rest,
   }
 }

@@ -26,7 +26,10 @@ export function orderOf(
   const members =
     main === undefined
       ? leavingMember(change)
-      : membersOf(change, targets.list).map((each) => memberOf(outlook, each))
+      : membersOf(change, targets.list)
+          .map((each) => memberOf(outlook, each))
+          // Who is not there yet is created by itself, in its turn.
+          .filter((member) => member.service === main.service || member.current !== null)
   const wanted: NewOperation = {
     service: change.service,
     kind: change.action === 'none' ? 'start' : change.action,
@@ -66,6 +69,7 @@ function memberOf(outlook: Outlook, target: Target): Member {
     name: target.containerName,
     image: target.image,
     shares,
+    checks: outlook.targets.policies[target.service]?.health.checks ?? [],
     keepsData: (outlook.targets.policies[target.service]?.data.length ?? 0) > 0,
     current: current === null ? null : revisioned(current),
     oldImageId: current?.image.id ?? null,
@@ -82,6 +86,7 @@ function leavingMember(change: Change): Member[] {
       name: change.current.name,
       image: { ...change.current.image },
       shares: {},
+      checks: [],
       keepsData: false,
       current: revisioned(change.current),
       oldImageId: change.current.image.id,

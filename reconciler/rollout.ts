@@ -128,7 +128,7 @@ const blameless = new Set(['pre-empted', 'interrupted', 'engine-unreachable', 'c
 
 function decide(work: Work, operation: Operation, decision: Decision, reason: string, cause?: unknown): void {
   operation.decision = decision
-  operation.reason = reason
+  operation.reason = work.mask(reason)
   operation.intent.blameless = cause instanceof SamovarError && blameless.has(cause.code)
   work.journal.saveOperation(operation)
 }

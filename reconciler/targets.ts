@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { secretFieldsOf } from './compose/configuration-differences.ts'
 import { containerBody } from './compose/container-body.ts'
 import { type ComposeModel, documentOf } from './compose/model.ts'
 import { allMountedSources } from './compose/mounted-sources.ts'
@@ -114,12 +115,6 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     },
   }
 }
-
-/** Names only: a later look must know what to hide although the value is another one by then. */
-const secretFieldsOf = (body: ContainerBody, secrets: ReadonlySet<string>): string[] =>
-  (body.Env ?? [])
-    .filter((entry) => [...secrets].some((secret) => secret !== '' && entry.includes(secret)))
-    .map((entry) => `environment.${entry.split('=')[0]}`)
 
 const referenceOf = (image: ImageReference): string =>
   `${image.name}:${image.tag}${image.digest === '' ? '' : `@${image.digest}`}`

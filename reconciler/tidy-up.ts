@@ -22,9 +22,9 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
     inUse.add(target.image.digest)
     for (const digest of journal.rollbackTargets(target.service)) inUse.add(digest)
   }
-  for (const image of imagesToDrop(journal.images(), inUse, outlook.loaded.state.host.images.keep)) {
-    await engine.dropImage(image)
-    journal.forgetImage(image.digest)
+  const pulled = journal.images().filter((each) => each.pulled)
+  for (const image of imagesToDrop(pulled, inUse, outlook.loaded.state.host.images.keep)) {
+    if (await engine.dropImage(image)) journal.forgetImage(image.digest)
   }
   await parts.source.keepOnly([outlook.commit])
   return discarded

@@ -54,7 +54,7 @@ export function dockerImages(docker: Docker, options: { local: boolean }): Image
 
     async holdImage(image, progress) {
       const here = await find(image)
-      if (here !== null) return here
+      if (here !== null) return { ...here, pulled: false }
       await pull(docker, image, progress)
       const pulled = await find(image)
       if (pulled === null)
@@ -62,7 +62,7 @@ export function dockerImages(docker: Docker, options: { local: boolean }): Image
           'image-unavailable',
           `${image.name}@${image.digest} was pulled, but is not there`,
         )
-      return pulled
+      return { ...pulled, pulled: true }
     },
 
     async dropImage(image) {

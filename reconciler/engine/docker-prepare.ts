@@ -34,7 +34,7 @@ export function dockerPrepare(docker: Docker, apiVersion: string): Prepare {
       for (const volume of volumes) await makeVolume(docker, volume)
     },
 
-    async create(operation, body, name) {
+    async create(operation, body, { name, platform }) {
       const service = body.Labels['com.docker.compose.service'] ?? ''
       const there = (await find(operation)).find((candidate) => candidate.service === service)
       if (there !== undefined) return there
@@ -45,6 +45,7 @@ export function dockerPrepare(docker: Docker, apiVersion: string): Prepare {
           ...withoutRestart(body, operation),
           ...first,
           name: temporary,
+          ...(platform === undefined ? {} : { platform }),
         } as unknown as Docker.ContainerCreateOptions)
         .catch((error: unknown) => {
           throw refused(error, `creating the new container of ${service}`)
@@ -63,7 +64,8 @@ export function dockerPrepare(docker: Docker, apiVersion: string): Prepare {
     async removeCandidate(candidate) {
       const container = docker.getContainer(candidate.instance)
       const doing = `removing the new container of ${candidate.service}`
-      await doneAlready([404], doing, () => container.update({ RestartPolicy: { Name: 'no' } }))
+      // A container that keeps crashing refuses the update between two starts (HTTP 500, 409); stop ends that.
+      await doneAlready([404, 409, 500], doing, () => container.update({ RestartPolicy: { Name: 'no' } }))
       await doneAlready([304, 404], doing, () => container.stop())
       await doneAlready([404, 409], doing, () => container.remove({ v: false, force: false }))
     },

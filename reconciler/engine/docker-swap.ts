@@ -31,11 +31,16 @@ export function dockerSwap(docker: Docker): Swap {
   const stopForGood = async (seen: Docker.ContainerInspectInfo): Promise<void> => {
     const container = docker.getContainer(seen.Id)
     const doing = `stopping ${nameOf(seen)}`
-    if (seen.HostConfig.RestartPolicy?.Name !== 'no')
-      await doneAlready([], doing, () => container.update({ RestartPolicy: { Name: 'no' } }))
+    const policyOff = () => container.update({ RestartPolicy: { Name: 'no' } })
+    // A container that keeps crashing refuses the update between two starts (HTTP 500, 409): then once more below.
+    if (hasPolicy(seen)) await doneAlready([409, 500], doing, policyOff)
     if (seen.State.Running || seen.State.Restarting || seen.State.Paused)
       await doneAlready([304], doing, () => container.stop())
-    const after = await look(seen.Id)
+    let after = await look(seen.Id)
+    if (after !== null && hasPolicy(after)) {
+      await doneAlready([], doing, policyOff)
+      after = await look(seen.Id)
+    }
     if (after !== null && (after.State.Running || after.State.Pid !== 0)) {
       throw new SamovarError('engine-refused', `${nameOf(seen)} was stopped, but its process still runs`, {
         next: 'Nothing else was started on its volumes. Look at the process on the host, then `samovar apply`.',
@@ -160,6 +165,9 @@ export function dockerSwap(docker: Docker): Swap {
     },
   }
 }
+
+const hasPolicy = (seen: Docker.ContainerInspectInfo): boolean =>
+  !['no', ''].includes(seen.HostConfig.RestartPolicy?.Name ?? '')
 
 const nameOf = (seen: Docker.ContainerInspectInfo): string => seen.Name.replace(/^\//, '')
 const asideName = (kept: Kept): string => String(kept.opaque['aside'])

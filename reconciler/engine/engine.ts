@@ -25,9 +25,12 @@ export interface Engine {
 
   /**
    * Makes the image local, by digest; does nothing when it is here. Resolves when it can be started without the
-   * registry. Throws `image-unavailable`; a cut pull leaves nothing that counts as the image.
+   * registry; `pulled` says that it was not here before. Throws `image-unavailable`; a cut pull leaves nothing that counts as the image.
    */
-  holdImage(image: ImageReference, progress?: (progress: PullProgress) => void): Promise<LocalImage>
+  holdImage(
+    image: ImageReference,
+    progress?: (progress: PullProgress) => void,
+  ): Promise<LocalImage & { pulled: boolean }>
 
   /** Removes an image by its name and digest unless a container uses it; true when it is gone. */
   dropImage(image: { id: string; name: string; digest: string }): Promise<boolean>
@@ -39,8 +42,14 @@ export interface Engine {
    * Creates the new container under a temporary name, not started, connected to its networks, restart policy `no`
    * until `start` gives it its own (a daemon restart would otherwise start it beside the old one).
    * Called again for the same operation and service it answers the one that is there.
+   *
+   * @param final the name it gets at the start, and the platform of its image when the model names one
    */
-  create(operation: string, body: ContainerBody, name: string): Promise<Candidate>
+  create(
+    operation: string,
+    body: ContainerBody,
+    final: { name: string; platform?: string | undefined },
+  ): Promise<Candidate>
 
   /**
    * What must be known to bring this instance back; changes nothing. The journal holds it before `setAside` acts.

@@ -83,7 +83,7 @@ export function pretendHost(now: () => number = Date.now) {
     async holdImage(image) {
       called('holdImage', image.tag)
       const here = local.get(imageId(image.digest))
-      if (here !== undefined) return here
+      if (here !== undefined) return { ...here, pulled: false }
       if (![...registry.values()].some((known) => known.digest === image.digest))
         throw new SamovarError(
           'image-unavailable',
@@ -97,7 +97,7 @@ export function pretendHost(now: () => number = Date.now) {
         createdAt: now(),
       }
       local.set(pulled.id, pulled)
-      return pulled
+      return { ...pulled, pulled: true }
     },
     async dropImage({ id }) {
       called('dropImage')
@@ -110,7 +110,7 @@ export function pretendHost(now: () => number = Date.now) {
       for (const network of wantedNetworks) networks.add(network.name)
       for (const volume of wantedVolumes) volumes.add(volume.name)
     },
-    async create(operation, body, name) {
+    async create(operation, body, { name }) {
       const service = body.Labels['com.docker.compose.service'] ?? ''
       called('create', service)
       const there = (await engine.find(operation)).find((candidate) => candidate.service === service)

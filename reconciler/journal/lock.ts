@@ -1,10 +1,13 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SamovarError } from '../errors.ts'
 
 export type LockOwner = { pid: number; what: string; since: string }
 export type Lock = { release(): void } & Disposable
+
+/** Milliseconds: whoever only looks who has the lock (`lockOwner`) holds it for a moment. */
+const lookTakes = 300
 
 /**
  * The right to act on the host for one state directory. Node has no flock; SQLite's exclusive transaction holds a
@@ -16,7 +19,7 @@ export type Lock = { release(): void } & Disposable
  */
 export function takeLock(stateDir: string, what: string): Lock {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: 0 })
+  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: lookTakes })
   const ownerFile = join(stateDir, 'lock.json')
   try {
     database.exec('pragma journal_mode = delete; begin exclusive')
@@ -42,6 +45,20 @@ export function takeLock(stateDir: string, what: string): Lock {
     database.close()
   }
   return { release, [Symbol.dispose]: release }
+}
+
+/** Who has the lock now, or null when it is free; a name that a killed process left behind does not count. */
+export function lockOwner(stateDir: string): LockOwner | null {
+  if (!existsSync(join(stateDir, 'lock.sqlite'))) return null
+  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: 0 })
+  try {
+    database.exec('select 1 from sqlite_master')
+    return null
+  } catch {
+    return readOwner(join(stateDir, 'lock.json')) ?? { pid: 0, what: 'another process', since: '' }
+  } finally {
+    database.close()
+  }
 }
 
 function readOwner(file: string): LockOwner | null {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import type { HealthPolicy } from '../desired-state.ts'
+import type { HealthCheck, HealthPolicy } from '../desired-state.ts'
 import type { Candidate, ImageReference, Kept, Revisioned } from '../engine/engine.ts'
 import { together } from './together.ts'
 
@@ -25,6 +25,8 @@ export type Member = {
   image: ImageReference
   /** Services whose network it shares -> their container, for those that are not swapped too. */
   shares: Record<string, string>
+  /** Its own checks; the first member is judged by those of the operation. */
+  checks: HealthCheck[]
   /** True when it must not lose what is in its volumes. */
   keepsData: boolean
   current: Revisioned | null
@@ -148,6 +150,16 @@ export function openOperations(database: DatabaseSync) {
     operation(id: string): Operation | null {
       const row = one.get(id)
       return row === undefined ? null : operationOf(row)
+    },
+
+    /** Operations whose id begins or ends with that text, newest first: nobody types a whole one. */
+    operationsNamed(text: string): Operation[] {
+      return database
+        .prepare(
+          'select * from operations where substr(id, 1, length(?1)) = ?1 or substr(id, -length(?1)) = ?1 order by sequence desc limit 20',
+        )
+        .all(text)
+        .map(operationOf)
     },
 
     /** Operations that a crash cut short, oldest first. */

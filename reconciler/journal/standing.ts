@@ -1,6 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kept } from '../engine/engine.ts'
 
+/** `pause` without a name; no Compose service can be called so. */
+export const everyService = '*'
+
 export type Quarantine = {
   service: string
   digest: string
@@ -23,7 +26,15 @@ export type Setback = {
   reason: string
 }
 export type KeptRow = { operation: string; service: string; kept: Kept; discardAt: number }
-export type PulledImage = { digest: string; id: string; name: string; tag: string; at: number }
+/** `pulled`: Samovar made it local, so Samovar may remove it. */
+export type KnownImage = {
+  digest: string
+  id: string
+  name: string
+  tag: string
+  at: number
+  pulled: boolean
+}
 
 /** What stands until something changes it: quarantine, pauses, what is kept, resolved tags, what was told. */
 export function openStanding(database: DatabaseSync) {
@@ -45,6 +56,10 @@ export function openStanding(database: DatabaseSync) {
           reason: String(row['reason']),
           at: Number(row['at']),
         }))
+    },
+    /** Takes back what one operation put into quarantine. */
+    liftQuarantine(service: string, operation: string): void {
+      database.prepare('delete from quarantine where service = ? and operation = ?').run(service, operation)
     },
     /** A person said `retry`: true when there was something to lift. */
     retry(service: string): boolean {
@@ -73,9 +88,13 @@ export function openStanding(database: DatabaseSync) {
     pause(service: string, now: number): void {
       database.prepare('insert or ignore into paused values (?, ?)').run(service, now)
     },
+    resumeAll(): boolean {
+      return Number(database.prepare('delete from paused').run().changes) > 0
+    },
     resume(service: string): boolean {
       return Number(database.prepare('delete from paused where service = ?').run(service).changes) > 0
     },
+    /** Services that a person paused; `everyService` stands for all of them. */
     paused(): string[] {
       return database
         .prepare('select service from paused')
@@ -144,13 +163,16 @@ export function openStanding(database: DatabaseSync) {
       return row === undefined ? null : String(row['digest'])
     },
 
-    rememberImage(image: PulledImage): void {
+    /** What a digest is on this host. That Samovar pulled an image is never forgotten by finding it again. */
+    rememberImage(image: KnownImage): void {
       database
-        .prepare('insert or replace into images values (?, ?, ?, ?, ?)')
-        .run(image.digest, image.id, image.name, image.tag, image.at)
+        .prepare(
+          `insert into images values (?, ?, ?, ?, ?, ?) on conflict (digest) do update
+           set id = excluded.id, tag = excluded.tag, at = excluded.at, pulled = max(pulled, excluded.pulled)`,
+        )
+        .run(image.digest, image.id, image.name, image.tag, image.at, image.pulled ? 1 : 0)
     },
-    /** Images that Samovar made local and has not removed. */
-    images(): PulledImage[] {
+    images(): KnownImage[] {
       return database
         .prepare('select * from images order by at')
         .all()
@@ -160,6 +182,7 @@ export function openStanding(database: DatabaseSync) {
           name: String(row['name']),
           tag: String(row['tag']),
           at: Number(row['at']),
+          pulled: row['pulled'] === 1,
         }))
     },
     forgetImage(digest: string): void {

@@ -1,7 +1,7 @@
-import type { HealthPolicy } from '../desired-state.ts'
+import type { HealthCheck, HealthPolicy } from '../desired-state.ts'
 import { SamovarError } from '../errors.ts'
 import { durationInWords } from '../health/clock.ts'
-import { makeChecks } from '../health/health-check.ts'
+import { type Check, makeChecks } from '../health/health-check.ts'
 import { type HealthOutcome, waitUntilHealthy } from '../health/wait-until-healthy.ts'
 import type { Operation } from '../journal/operations.ts'
 import { containerOf } from '../plan/plan.ts'
@@ -18,7 +18,7 @@ export async function checkHealth(work: Work, operation: Operation): Promise<str
   })
   if ('preempted' in outcome) throw cutShort(work, outcome.preempted)
   if (!outcome.healthy) {
-    operation.intent.failedCheck = { name: outcome.check, said: outcome.said }
+    operation.intent.failedCheck = { name: outcome.check, said: work.mask(outcome.said) }
     throw new SamovarError('health-check-failed', `health check failed: ${outcome.said}`)
   }
   noteServing(work, operation)
@@ -67,18 +67,25 @@ async function wait(work: Work, operation: Operation, what: Wait): Promise<Healt
     if (current === null) throw new SamovarError('not-found', `there is no container for ${service}`)
     return current.instance
   }
-  const { restarts } = await work.engine.inspect(await instanceOf(operation.service))
-  const checks = makeChecks(what.health.checks, {
-    service: operation.service,
-    tag: what.tag,
-    engine: work.engine,
-    instanceOf,
-    restartsAtStart: restarts,
-    root: work.root,
-    endsByItself: work.endsByItself(operation.service),
-  })
+  const checksOf = async (service: string, checks: HealthCheck[], tag: string): Promise<Check[]> => {
+    const { restarts } = await work.engine.inspect(await instanceOf(service))
+    return makeChecks(checks, {
+      service,
+      tag,
+      engine: work.engine,
+      instanceOf,
+      restartsAtStart: restarts,
+      root: work.root,
+      endsByItself: work.endsByItself(service),
+    })
+  }
+  const [, ...followers] = operation.intent.members
+  const checks = await Promise.all([
+    checksOf(operation.service, what.health.checks, what.tag),
+    ...followers.map((member) => checksOf(member.service, member.checks, member.image.tag)),
+  ])
   return waitUntilHealthy({
-    checks,
+    checks: checks.flat(),
     within: what.health.within,
     steady: what.health.steady,
     signal: what.signal,

@@ -9,9 +9,17 @@ export async function startStopped(work: Work, wanted: NewOperation): Promise<Op
   const operation = work.journal.beginOperation(wanted, work.now())
   const step = stepsOf(work, operation)
   try {
-    for (const { current } of operation.intent.members) {
-      if (current !== null) await step('start', async () => void (await work.engine.startAgain(current)))
-    }
+    const [main, ...followers] = operation.intent.members
+    await step('start', async () => {
+      if (main?.current != null) await work.engine.startAgain(main.current)
+      // Their network went with the container it belonged to; they find the new one when they start.
+      for (const { current } of followers) {
+        if (current === null) continue
+        await work.engine.stop(current)
+        await work.engine.startAgain(current)
+      }
+      return undefined
+    })
     await step('check health', () => checkHealth(work, operation))
     return finish(work, operation, 'applied', operation.reason)
   } catch (error) {

@@ -24,6 +24,7 @@ export async function preflight(work: Work, operation: Operation): Promise<strin
       id: held.id,
       name: image.name,
       tag: image.tag,
+      pulled: held.pulled,
       at: work.now(),
     })
   }
@@ -54,7 +55,10 @@ async function createMember(
   for (const each of operation.intent.members)
     if (each.candidate !== null) containers[each.service] = each.candidate.instance
   const wanted = await body.of(member.service, held.id, containers)
-  member.candidate = await work.engine.create(operation.id, wanted, member.name)
+  member.candidate = await work.engine.create(operation.id, wanted, {
+    name: member.name,
+    platform: member.image.platform,
+  })
   const seen = await work.engine.inspect(member.candidate.instance)
   refuseAnonymousVolume(member, seen)
   // Restart policy and name follow at the start; anything else that differs already is how this engine renders it.

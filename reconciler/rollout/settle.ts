@@ -9,7 +9,7 @@ export async function captureEvidence(work: Work, operation: Operation): Promise
   const candidate = operation.intent.members[0]?.candidate
   if (candidate === null || candidate === undefined) return ''
   const lines = await work.engine.logs(candidate.instance, evidenceLines).catch(() => [])
-  return lines.map((line) => work.mask(line)).join('\n')
+  return work.secretsKnown ? lines.join('\n') : 'not recorded: the secrets of its commit are not known'
 }
 
 /** The old containers stay, stopped, for the time of the soak; with `soak: 0s` they go now. */
@@ -48,7 +48,7 @@ export async function quarantine(work: Work, operation: Operation): Promise<stri
 export function finish(work: Work, operation: Operation, result: OperationResult, reason: string): Operation {
   const target = `${operation.to?.digest ?? ''} ${operation.intent.configuration}`
   operation.result = result
-  operation.reason = reason
+  operation.reason = work.mask(reason)
   operation.finishedAt = work.now()
   if (result !== 'applied' || operation.intent.drift) {
     const before = work.journal.setbacks().find((each) => each.service === operation.service)

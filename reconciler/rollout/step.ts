@@ -26,6 +26,8 @@ export type Work = {
   progress: Progress
   /** Takes secret values out of text that is written down or shown. */
   mask: (text: string) => string
+  /** False after a crash when the commit cannot be read: then what a container wrote is not recorded. */
+  secretsKnown: boolean
 }
 
 /** The making of the new containers: what cannot be in the journal, since it may hold secrets. */
@@ -65,14 +67,15 @@ export function stepsOf(work: Work, operation: Operation): Step {
     work.progress.step(operation, name, 'begun', 0, '')
     const began = performance.now()
     try {
-      const detail = (await act()) ?? ''
+      const detail = work.mask((await act()) ?? '')
       const ms = Math.round(performance.now() - began)
       work.journal.endStep(operation, sequence, { ms, result: 'done', detail })
       work.progress.step(operation, name, 'done', ms, detail)
     } catch (error) {
       const ms = Math.round(performance.now() - began)
-      work.journal.endStep(operation, sequence, { ms, result: 'failed', detail: sentenceOf(error) })
-      work.progress.step(operation, name, 'failed', ms, sentenceOf(error))
+      const detail = work.mask(sentenceOf(error))
+      work.journal.endStep(operation, sequence, { ms, result: 'failed', detail })
+      work.progress.step(operation, name, 'failed', ms, detail)
       throw error
     }
   }

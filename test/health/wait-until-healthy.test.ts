@@ -167,5 +167,6 @@ test('in real time nothing is left ticking after the end', async () => {
   const signal = new AbortController().signal
   const outcome = await waitUntilHealthy({ checks: [check], within: 60_000, steady: 20, signal })
   expect(outcome).toMatchObject({ healthy: true })
-  expect(active()).toBe(before)
+  // The runner's own timers come and go; what the wait left would be two of a minute each.
+  expect(active()).toBeLessThanOrEqual(before)
 })

@@ -1,0 +1,80 @@
+import type { ImageReference } from './engine/engine.ts'
+import type { Operation, OperationKind, OperationResult, Step } from './journal/operations.ts'
+import type { Action } from './plan/change.ts'
+import type { Plan } from './plan/plan.ts'
+
+/** What `plan --json` and GET /api/plan answer. Fields are added, never renamed. */
+export type PlanDocument = {
+  commit: string | null
+  changes: {
+    service: string
+    action: Action
+    reasons: { field: string; before: string; after: string }[]
+    held: string | null
+    drift: boolean
+    /** The service it is replaced together with, or null. */
+    together: string | null
+  }[]
+  /** Containers of the project that Samovar did not create and that no service file names; never touched. */
+  foreign: string[]
+}
+
+export function planDocument(plan: Plan | null): PlanDocument {
+  if (plan === null) return { commit: null, changes: [], foreign: [] }
+  return {
+    commit: plan.commit,
+    changes: plan.changes.map(({ service, action, reasons, held, drift, together }) => ({
+      service,
+      action,
+      reasons,
+      held,
+      drift,
+      together,
+    })),
+    foreign: plan.foreign.map((each) => each.name),
+  }
+}
+
+type Version = { tag: string; digest: string; image: string }
+
+/** One entry of `history --json` and GET /api/history; times are ISO 8601 in UTC. */
+export type OperationDocument = {
+  id: string
+  service: string
+  kind: OperationKind
+  result: OperationResult
+  commit: string
+  from: Version | null
+  to: Version | null
+  startedAt: string
+  finishedAt: string | null
+  downtimeMs: number | null
+  backup: string | null
+  reason: string
+  /** Why it was done: what differed. */
+  reasons: { field: string; before: string; after: string }[]
+  steps: { name: string; startedAt: string; ms: number | null; result: Step['result']; detail: string }[]
+}
+
+export function operationDocument(operation: Operation, steps: Step[]): OperationDocument {
+  const { id, service, kind, result, commit, downtimeMs, backup, reason } = operation
+  return {
+    id,
+    service,
+    kind,
+    result,
+    commit,
+    from: versionOf(operation.from),
+    to: versionOf(operation.to),
+    startedAt: new Date(operation.startedAt).toISOString(),
+    finishedAt: operation.finishedAt === null ? null : new Date(operation.finishedAt).toISOString(),
+    downtimeMs,
+    backup,
+    reason,
+    reasons: operation.intent.reasons,
+    steps: steps.map((step) => ({ ...step, startedAt: new Date(step.startedAt).toISOString() })),
+  }
+}
+
+const versionOf = (image: ImageReference | null): Version | null =>
+  image === null ? null : { tag: image.tag, digest: image.digest, image: image.name }
