@@ -1,6 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { createHmac } from 'node:crypto'
 import { join } from 'node:path'
 import { secretFieldsOf } from './compose/configuration-differences.ts'
 import { containerBody } from './compose/container-body.ts'
@@ -11,18 +9,20 @@ import {
   containerName,
   dependencies,
   isWaitedFor,
-  platform,
   profiles,
   sharedServices,
 } from './compose/service-facts.ts'
 import { type ComposeCommand, configHashes } from './compose-config.ts'
+import { composeFilePath, replaceFile } from './compose-file.ts'
 import type { ServicePolicy } from './desired-state.ts'
 import type { ContainerBody } from './engine/container-body.ts'
-import { type Engine, type ImageReference, samovarLabels } from './engine/engine.ts'
+import { type Engine, samovarLabels } from './engine/engine.ts'
 import { sentenceOf } from './errors.ts'
+import { hostKey } from './host-key.ts'
 import type { Journal } from './journal.ts'
 import type { Loaded } from './load.ts'
 import { materialise } from './mounted-files.ts'
+import { pinnedImages, referenceOf } from './pinned-images.ts'
 import type { Target } from './plan/target.ts'
 
 /** The services of one commit on this engine, and the making of their containers. */
@@ -48,7 +48,7 @@ type TargetParts = {
  */
 export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Targets> {
   const { engine, journal, stateDir } = parts
-  const images = await pinned(parts, loaded)
+  const images = await pinnedImages(parts, loaded)
   const key = hostKey(stateDir)
   const mounted = await materialise(allMountedSources(loaded.model), {
     directory: loaded.root,
@@ -59,7 +59,8 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     [...images].map(([service, { image }]) => [service, { image: referenceOf(image) }]),
   )
   const model = renderedModel(loaded.model, pins, mounted)
-  const renderedFile = join(stateDir, 'compose.json')
+  const renderedFile = composeFilePath(stateDir)
+  const desiredFile = join(stateDir, 'compose.desired.json')
   const { apiVersion } = await engine.capabilities()
   const local = new Map(journal.images().map((image) => [image.digest, image.id]))
   const bodyWith = (
@@ -96,8 +97,8 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     }
   })
   const configurations = new Map(list.map((target) => [target.service, target.configuration]))
-  await replaceFile(renderedFile, JSON.stringify(documentOf(model), null, 2))
-  const hashOf = hashesOf(parts.compose, model, renderedFile)
+  await replaceFile(desiredFile, JSON.stringify(documentOf(model)))
+  const hashOf = hashesOf(parts.compose, model, desiredFile)
   return {
     list,
     policies: loaded.state.services,
@@ -116,66 +117,10 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
   }
 }
 
-const referenceOf = (image: ImageReference): string =>
-  `${image.name}:${image.tag}${image.digest === '' ? '' : `@${image.digest}`}`
-
 const dataProblem = (policy: ServicePolicy): string | null =>
   policy.data.length === 0
     ? null
     : `${policy.file} names data, and this version of Samovar takes no backups yet, so it does not touch ${policy.service}; next: update it by hand`
-
-type Pinned = { image: ImageReference; problem: string | null }
-
-/** The digest the desired state names, else the one the tag had when this commit was first seen. */
-async function pinned(parts: TargetParts, loaded: Loaded): Promise<Map<string, Pinned>> {
-  const entries = await Promise.all(
-    Object.values(loaded.state.services).map(async (policy): Promise<[string, Pinned]> => {
-      const image: ImageReference = {
-        name: policy.image,
-        tag: policy.tag,
-        digest: policy.digest ?? '',
-        platform: platform(loaded.model, policy.service),
-      }
-      if (image.digest !== '') return [policy.service, { image, problem: null }]
-      return [policy.service, await resolved(parts, loaded.commit, image)]
-    }),
-  )
-  return new Map(entries)
-}
-
-async function resolved(parts: TargetParts, commit: string, image: ImageReference): Promise<Pinned> {
-  const { engine, journal, now } = parts
-  const reference = `${image.name}:${image.tag}`
-  const known = journal.digestOf(commit, reference)
-  if (known !== null) return { image: { ...image, digest: known }, problem: null }
-  try {
-    const digest = await engine.resolve(reference)
-    journal.rememberDigest(commit, reference, digest, now())
-    return { image: { ...image, digest }, problem: null }
-  } catch (error) {
-    // The registry is away: what the tag meant at an earlier commit still stands, and is not recorded for this one.
-    const earlier = journal.digestOf(null, reference)
-    if (earlier !== null) return { image: { ...image, digest: earlier }, problem: null }
-    const problem = `${sentenceOf(error)}; next: check the tag and the registry, or name the digest`
-    return { image, problem }
-  }
-}
-
-/** Made once per state directory; hashes in labels and file names say nothing to somebody who guesses values. */
-function hostKey(stateDir: string): string {
-  const file = join(stateDir, 'key')
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-    try {
-      writeFileSync(file, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' })
-    } catch {
-      // Another process was first; its key counts.
-    }
-    return readFileSync(file, 'utf8')
-  }
-}
 
 /** Without image and Compose's own labels: those change with every version and are judged for themselves. */
 function configurationOf(body: ContainerBody, key: string): string {
@@ -200,17 +145,4 @@ function hashesOf(compose: ComposeCommand, model: ComposeModel, renderedFile: st
     known.set(name, answer)
     return (await answer)[service] ?? ''
   }
-}
-
-async function replaceFile(file: string, text: string): Promise<void> {
-  let before: string | null = null
-  try {
-    before = readFileSync(file, 'utf8')
-  } catch {
-    // First time.
-  }
-  if (before === text) return
-  const temporary = `${file}.${randomBytes(4).toString('hex')}`
-  await writeFile(temporary, text, { mode: 0o600, flush: true })
-  await rename(temporary, file)
 }

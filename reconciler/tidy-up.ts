@@ -1,10 +1,11 @@
+import { writeComposeFile } from './compose-file.ts'
 import type { Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import { imagesToDrop } from './plan/images-to-drop.ts'
 
 /**
  * What may go after a pass: containers whose soak is over, images nobody uses and nobody could go back to, checkouts
- * of old commits.
+ * of old commits. The Compose file for operators is brought up to date.
  *
  * @returns the instances that were removed
  */
@@ -26,6 +27,7 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
   for (const image of imagesToDrop(pulled, inUse, outlook.loaded.state.host.images.keep)) {
     if (await engine.dropImage(image)) journal.forgetImage(image.digest)
   }
+  await writeComposeFile(parts.settings.stateDir, outlook.targets, outlook.plan)
   await parts.source.keepOnly([outlook.commit])
   return discarded
 }

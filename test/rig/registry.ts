@@ -53,7 +53,7 @@ async function startOnce(folder: string, port: number): Promise<TestRegistry> {
   })
   let ended: string | null = null
   server.once('exit', (code) => {
-    ended = `docker-registry ended with exit code ${code}: ${readFileSync(join(folder, 'registry.log'), 'utf8').slice(-600)}`
+    ended = `docker-registry ended with exit code ${code}`
   })
   server.once('error', (error) => {
     ended = error.message
@@ -64,7 +64,11 @@ async function startOnce(folder: string, port: number): Promise<TestRegistry> {
     async () => ended !== null || (await fetch(`http://${address}/v2/`)).ok,
     { withinMs: 20_000 },
   )
-  if (ended !== null) throw new Error(ended)
+  // The log is read here and not at the end of the process: by then the folder of the run may be gone.
+  if (ended !== null) {
+    const said = readFileSync(join(folder, 'registry.log'), 'utf8').slice(-600)
+    throw new Error(`${String(ended)}: ${said}`)
+  }
   const owner = ownerOf(server.pid ?? 0)
   return { address, process: owner, stop: () => end(owner, 3_000) }
 }
