@@ -7,7 +7,8 @@ import { openStanding } from './journal/standing.ts'
 
 /**
  * The durable record of what was intended and done: STATE_DIR/journal.sqlite. WAL with synchronous=FULL, so what
- * a call here has written is on the disk when it returns, also when the power fails right after it.
+ * a call here has written is on the disk when it returns, also when the power fails right after it
+ * (`endStep` alone is on it with the next write).
  *
  * Tables are only ever added to (new columns with defaults, new tables): the release before must still be able to
  * read the journal when an update of Samovar itself goes back.

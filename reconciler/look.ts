@@ -126,24 +126,32 @@ export async function load(
   return loading
 }
 
-/** Targets are made once per commit, but again as long as an image is not resolved or not here. */
+/** Targets are made once per commit, but again as long as a tag is not resolved. */
 export async function targetsOnce(parts: Parts, memory: Memory, loaded: Loaded): Promise<Targets> {
   const known = memory.targets.get(loaded.commit)
-  if (known?.list.every((target) => target.imageId !== null && target.image.digest !== '') === true)
-    return known
-  const targets = await targetsOf({ ...parts, stateDir: parts.settings.stateDir }, loaded)
+  const isResolved = known?.list.every((target) => target.image.digest !== '') === true
+  const targets =
+    known !== undefined && isResolved
+      ? known
+      : await targetsOf({ ...parts, stateDir: parts.settings.stateDir }, loaded)
   await learnLocalImages(parts, targets)
-  memory.targets.clear()
-  memory.targets.set(loaded.commit, targets)
+  if (targets !== known) {
+    memory.targets.clear()
+    memory.targets.set(loaded.commit, targets)
+  }
   return targets
 }
 
-/** Which image id a digest has on this host, for those nobody has noted yet: one call for all. */
+/** Which image id a digest has on this host: as the journal notes it, else one call for all that nobody noted. */
 async function learnLocalImages(parts: Parts, targets: Targets): Promise<void> {
-  const unknown = targets.list.filter((target) => target.imageId === null && target.image.digest !== '')
-  if (unknown.length === 0) return
+  const unknown = () =>
+    targets.list.filter((target) => target.imageId === null && target.image.digest !== '' && !target.onDemand)
+  if (unknown().length === 0) return
+  const noted = new Map(parts.journal.images().map((image) => [image.digest, image.id]))
+  for (const target of unknown()) target.imageId = noted.get(target.image.digest) ?? null
+  if (unknown().length === 0) return
   const local = await parts.engine.images()
-  for (const target of unknown)
+  for (const target of unknown())
     target.imageId = local.find((image) => image.digests.includes(target.image.digest))?.id ?? null
 }
 

@@ -1,8 +1,12 @@
+import { accessSync, constants, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { type ComposeCommand, findCompose } from './compose-config.ts'
 import { connectDocker } from './engine/docker.ts'
 import type { Engine } from './engine/engine.ts'
-import { openSource, type Source } from './git/checkout.ts'
+import { codeOf, SamovarError } from './errors.ts'
+import { openSource, type Source, type SourceSettings } from './git/checkout.ts'
 import { type Clock, realClock } from './health/clock.ts'
+import { type Lock, takeLock } from './journal/lock.ts'
 import { type Journal, openJournal } from './journal.ts'
 import type { Settings } from './settings.ts'
 
@@ -19,18 +23,26 @@ export type Parts = {
   close(): Promise<void>
 }
 
-/** The one place where implementations are chosen. Closes what it opened when a later part cannot be had. */
-export async function buildParts(settings: Settings): Promise<Parts> {
-  const journal = openJournal(settings.stateDir)
+/**
+ * The one place where implementations are chosen. Closes what it opened when a later part cannot be had. The engine
+ * is reached at its first call, so an engine that is away at start is an outage like any other.
+ *
+ * @param stopping cuts Git when the process is told to end
+ * @throws SamovarError `settings-invalid`, `compose-unavailable`
+ */
+export async function buildParts(settings: Settings, stopping?: AbortSignal): Promise<Parts> {
+  const journal = openState(settings.stateDir)
   try {
-    const [engine, compose] = await Promise.all([connectDocker(settings.dockerHost), findCompose()])
-    const source = openSource({
+    const compose = await findCompose()
+    const engine = reachedWhenNeeded(() => connectDocker(settings.dockerHost))
+    const source = await sharedSource({
       repository: settings.repository,
       branch: settings.branch,
       stateDir: settings.stateDir,
       token: () => settings.giteaToken?.reveal(),
       timeoutMs: 60_000,
       environment: settings.environment,
+      ...(stopping === undefined ? {} : { signal: stopping }),
     })
     return {
       settings,
@@ -48,5 +60,81 @@ export async function buildParts(settings: Settings): Promise<Parts> {
   } catch (error) {
     journal.close()
     throw error
+  }
+}
+
+/** @throws SamovarError `settings-invalid` when the state directory cannot be used */
+export function openState(stateDir: string): Journal {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    accessSync(stateDir, constants.W_OK | constants.X_OK)
+    return openJournal(stateDir)
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new SamovarError('settings-invalid', `the state directory ${stateDir} cannot be used: ${why}`, {
+      next: 'Set SAMOVAR_STATE_DIR to a folder on a local disk that this user may write to.',
+      cause: error,
+    })
+  }
+}
+
+/** One connection, made at the first call and tried again as long as it fails. */
+function reachedWhenNeeded(connect: () => Promise<Engine>): Engine {
+  let reached: Engine | null = null
+  let connecting: Promise<Engine> | null = null
+  const engine = (): Promise<Engine> => {
+    connecting ??= connect()
+      .then((found) => {
+        reached = found
+        return found
+      })
+      .finally(() => {
+        if (reached === null) connecting = null
+      })
+    return connecting
+  }
+  return new Proxy({} as Engine, {
+    get: (_target, name) => {
+      // Awaiting the proxy itself must not look like a call.
+      if (name === 'then') return undefined
+      if (name === 'close') return async () => reached?.close()
+      return async (...input: unknown[]) => {
+        const found = await engine()
+        const method = found[name as keyof Engine] as (...given: unknown[]) => unknown
+        return method(...input)
+      }
+    },
+  })
+}
+
+/** Several processes (the daemon, `plan`, `status`) use one clone: they take turns, and say so when it takes long. */
+async function sharedSource(settings: SourceSettings): Promise<Source> {
+  const turn = async <T>(work: () => T | Promise<T>): Promise<T> => {
+    using _held = await takeTurn(join(settings.stateDir, 'source-lock'))
+    return await work()
+  }
+  const source = await turn(() => openSource(settings))
+  return {
+    fetch: () => turn(source.fetch),
+    head: source.head,
+    lastGood: source.lastGood,
+    checkout: (commit) => turn(() => source.checkout(commit)),
+    keepOnly: (commits) => turn(() => source.keepOnly(commits)),
+    commitInfo: (commit) => turn(() => source.commitInfo(commit)),
+    changedFiles: (before, after) => turn(() => source.changedFiles(before, after)),
+  }
+}
+
+const longestWait = 90_000
+
+async function takeTurn(folder: string): Promise<Lock> {
+  const deadline = Date.now() + longestWait
+  for (;;) {
+    try {
+      return takeLock(folder, 'reading Git', 0)
+    } catch (error) {
+      if (codeOf(error) !== 'state-locked' || Date.now() > deadline) throw error
+      await realClock.sleep(50, new AbortController().signal)
+    }
   }
 }

@@ -9,6 +9,7 @@ import type { Change } from './plan/change.ts'
 import type { Plan } from './plan/plan.ts'
 import { orderOf } from './roll-out-order.ts'
 import { startStopped, takeLeave } from './rollout/mend.ts'
+import { settleRollback } from './rollout/settle.ts'
 import type { Progress, Work } from './rollout/step.ts'
 import { resume, rollOut } from './rollout.ts'
 import { tidyUp } from './tidy-up.ts'
@@ -41,6 +42,10 @@ export type PassOptions = {
   progress: Progress
   /** The services that are worked on from now on, so that our own doings are not taken for drift. */
   busy: (services: string[]) => void
+  /** Called after each look, so that others know what was seen without looking themselves. */
+  looked?: (outlook: Outlook) => void
+  /** Called as soon as an operation has ended, or was cut. */
+  ended?: (operation: Operation) => void
 }
 
 /**
@@ -53,11 +58,13 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
   const operations = [...recovered]
   let outlook = await look(parts, memory, { fetch: true, ignoreWindows: options.now })
   while ('plan' in outlook) {
+    options.looked?.(outlook)
     const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
     if (change === undefined || options.stopping.aborted) break
-    tried.add(change.service)
+    tried.add(attemptOf(outlook, change))
     const operation = await carryOutChange(parts, memory, { outlook, change, options })
     operations.push(operation)
+    options.ended?.(operation)
     memory.trusted.clear()
     if (operation.result === 'running') break
     const again = await look(parts, memory, { fetch: false, ignoreWindows: options.now })
@@ -109,13 +116,19 @@ export async function recover(parts: Parts, memory: Memory, options: PassOptions
       secrets: loaded?.secrets ?? null,
     })
     options.busy(servicesOf(operation.intent))
-    done.push(await resume(work, operation))
+    const resumed = await resume(work, operation)
+    if (resumed.kind === 'rollback') settleRollback(parts.journal, resumed)
+    done.push(resumed)
+    options.ended?.(resumed)
     options.busy([])
   }
   return done
 }
 
 const servicesOf = (intent: Intent): string[] => intent.members.map((member) => member.service)
+
+/** A newer commit that was fetched meanwhile gets its own attempt in the same pass. */
+const attemptOf = (outlook: Outlook, change: Change): string => `${change.service} ${outlook.commit}`
 
 type Sofar = { tried: ReadonlySet<string>; failed: ReadonlySet<string> }
 
@@ -137,7 +150,7 @@ function nextChange(outlook: Outlook, only: string[], sofar: Sofar): Change | un
       change.action !== 'none' &&
       change.held === null &&
       change.together === null &&
-      !sofar.tried.has(change.service) &&
+      !sofar.tried.has(attemptOf(outlook, change)) &&
       !waits(change.service) &&
       (only.length === 0 || only.includes(change.service)),
   )
@@ -182,7 +195,8 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
 /** `secrets` is null when they are not known: then nothing a container wrote is recorded. */
 type About = Pick<Work, 'project' | 'root' | 'endsByItself'> & { secrets: ReadonlySet<string> | null }
 
-function workOf(parts: Parts, options: PassOptions, about: About): Work {
+/** The parts a roll-out works with, for the secrets and the checkout of one commit. */
+export function workOf(parts: Parts, options: PassOptions, about: About): Work {
   const { secrets, ...rest } = about
   return {
     engine: parts.engine,
@@ -191,10 +205,19 @@ function workOf(parts: Parts, options: PassOptions, about: About): Work {
     clock: parts.clock,
     newer: new AbortController().signal,
     stopping: options.stopping,
-    progress: options.progress,
+    progress: maskedProgress(options.progress, secrets ?? new Set()),
     secretsKnown: secrets !== null,
     mask: (text) => masked(text, secrets ?? new Set()),
     ...rest,
+  }
+}
+
+/** What a failing check said is shown while it is waited for; a program may say its password there. */
+function maskedProgress(progress: Progress, secrets: ReadonlySet<string>): Progress {
+  return {
+    step: progress.step,
+    pull: progress.pull,
+    health: (operation, seen) => progress.health(operation, { ...seen, said: masked(seen.said, secrets) }),
   }
 }
 

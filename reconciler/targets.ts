@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { secretFieldsOf } from './compose/configuration-differences.ts'
 import { containerBody } from './compose/container-body.ts'
@@ -13,7 +14,7 @@ import {
   sharedServices,
 } from './compose/service-facts.ts'
 import { type ComposeCommand, configHashes } from './compose-config.ts'
-import { composeFilePath, replaceFile } from './compose-file.ts'
+import { composeFilePath } from './compose-file.ts'
 import type { ServicePolicy } from './desired-state.ts'
 import type { ContainerBody } from './engine/container-body.ts'
 import { type Engine, samovarLabels } from './engine/engine.ts'
@@ -60,7 +61,6 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
   )
   const model = renderedModel(loaded.model, pins, mounted)
   const renderedFile = composeFilePath(stateDir)
-  const desiredFile = join(stateDir, 'compose.desired.json')
   const { apiVersion } = await engine.capabilities()
   const local = new Map(journal.images().map((image) => [image.digest, image.id]))
   const bodyWith = (
@@ -97,8 +97,7 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     }
   })
   const configurations = new Map(list.map((target) => [target.service, target.configuration]))
-  await replaceFile(desiredFile, JSON.stringify(documentOf(model)))
-  const hashOf = hashesOf(parts.compose, model, desiredFile)
+  const hashOf = hashesOf(parts.compose, model, stateDir)
   return {
     list,
     policies: loaded.state.services,
@@ -135,13 +134,24 @@ function configurationOf(body: ContainerBody, key: string): string {
 
 /**
  * Compose's hash of every service, so that `docker compose up` finds nothing to do. Asked of Compose itself, once for
- * the same model and the same shared containers.
+ * the same model and the same shared containers, and only when a container is really made. The file it reads is its
+ * own: a look at a newer commit must not change it meanwhile.
  */
-function hashesOf(compose: ComposeCommand, model: ComposeModel, renderedFile: string) {
+function hashesOf(compose: ComposeCommand, model: ComposeModel, stateDir: string) {
   const known = new Map<string, Promise<Record<string, string>>>()
+  const ask = async (containers: Record<string, string>): Promise<Record<string, string>> => {
+    const folder = await mkdtemp(join(stateDir, 'hashes-'))
+    try {
+      const file = join(folder, 'compose.json')
+      await writeFile(file, JSON.stringify(documentOf(model)), { mode: 0o600 })
+      return await configHashes(compose, file, { model, containers })
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
   return async (service: string, containers: Record<string, string>): Promise<string> => {
     const name = JSON.stringify(containers)
-    const answer = known.get(name) ?? configHashes(compose, renderedFile, { model, containers })
+    const answer = known.get(name) ?? ask(containers)
     known.set(name, answer)
     return (await answer)[service] ?? ''
   }

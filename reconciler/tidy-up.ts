@@ -1,5 +1,6 @@
 import { writeComposeFile } from './compose-file.ts'
 import type { Outlook } from './look.ts'
+import { removeUnusedMountedFiles } from './mounted-files-in-use.ts'
 import type { Parts } from './parts.ts'
 import { imagesToDrop } from './plan/images-to-drop.ts'
 
@@ -28,6 +29,11 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
     if (await engine.dropImage(image)) journal.forgetImage(image.digest)
   }
   await writeComposeFile(parts.settings.stateDir, outlook.targets, outlook.plan)
+  await removeUnusedMountedFiles(parts.settings.stateDir, {
+    running: outlook.running,
+    wanted: JSON.stringify(outlook.targets.model),
+    now: now(),
+  })
   await parts.source.keepOnly([outlook.commit])
   return discarded
 }

@@ -119,6 +119,7 @@ function runningOf(seen: Docker.ContainerInfo): Running {
     configuration: labels[samovarLabels.configuration] ?? '',
     operation: labels[samovarLabels.operation] ?? '',
     oneOff: labels['com.docker.compose.oneoff'] === 'True',
+    mounts: (seen.Mounts ?? []).map((mount) => mount.Source ?? '').filter((path) => path !== ''),
     networks: Object.keys(seen.NetworkSettings?.Networks ?? {}).sort(),
     revision: `${seen.Id} ${name}`,
   }

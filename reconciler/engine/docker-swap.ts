@@ -67,16 +67,20 @@ export function dockerSwap(docker: Docker): Swap {
       })
   }
 
-  const startIt = async (seen: Docker.ContainerInspectInfo, policy: Kept['opaque']): Promise<void> => {
-    const container = docker.getContainer(seen.Id)
+  const givePolicy = async (seen: Docker.ContainerInspectInfo, policy: Kept['opaque']): Promise<void> => {
     const wanted = {
       Name: String(policy['restart'] ?? 'no'),
       MaximumRetryCount: Number(policy['retries'] ?? 0),
     }
-    const doing = `starting ${nameOf(seen)}`
-    if (seen.HostConfig.RestartPolicy?.Name !== wanted.Name)
-      await doneAlready([], doing, () => container.update({ RestartPolicy: wanted }))
-    if (!seen.State.Running) await doneAlready([304], doing, () => container.start())
+    if (seen.HostConfig.RestartPolicy?.Name === wanted.Name) return
+    await doneAlready([], `starting ${nameOf(seen)}`, () =>
+      docker.getContainer(seen.Id).update({ RestartPolicy: wanted }),
+    )
+  }
+
+  const startIt = async (seen: Docker.ContainerInspectInfo): Promise<void> => {
+    if (seen.State.Running) return
+    await doneAlready([304], `starting ${nameOf(seen)}`, () => docker.getContainer(seen.Id).start())
   }
 
   return {
@@ -114,12 +118,16 @@ export function dockerSwap(docker: Docker): Swap {
       if (seen === null)
         throw new SamovarError('changed', `the new container of ${candidate.service} is gone`)
       const final = candidate.name.replace(`.new-${operation}`, '')
-      await rename(candidate.instance, nameOf(seen), final)
       const policy = JSON.parse(seen.Config.Labels[samovarLabels.restart] ?? '{}') as {
         Name?: string
         MaximumRetryCount?: number
       }
-      await startIt(seen, { restart: policy.Name ?? 'no', retries: policy.MaximumRetryCount ?? 0 })
+      // At once, since the service is down meanwhile: neither needs the other.
+      await Promise.all([
+        rename(candidate.instance, nameOf(seen), final),
+        givePolicy(seen, { restart: policy.Name ?? 'no', retries: policy.MaximumRetryCount ?? 0 }),
+      ])
+      await startIt(seen)
     },
 
     async stop(current) {
@@ -135,10 +143,11 @@ export function dockerSwap(docker: Docker): Swap {
       const policy = (label === undefined ? undefined : JSON.parse(label)) as
         | { Name: string; MaximumRetryCount?: number }
         | undefined
-      await startIt(seen, {
+      await givePolicy(seen, {
         restart: policy?.Name ?? seen.HostConfig.RestartPolicy?.Name ?? 'no',
         retries: policy?.MaximumRetryCount ?? seen.HostConfig.RestartPolicy?.MaximumRetryCount ?? 0,
       })
+      await startIt(seen)
     },
 
     async bringBack(kept) {
@@ -150,8 +159,10 @@ export function dockerSwap(docker: Docker): Swap {
         )
       }
       await rename(kept.instance, nameOf(seen), kept.name)
-      if (kept.opaque['wasRunning'] === true) await startIt(seen, kept.opaque)
-      else await stopForGood(seen)
+      if (kept.opaque['wasRunning'] === true) {
+        await givePolicy(seen, kept.opaque)
+        await startIt(seen)
+      } else await stopForGood(seen)
     },
 
     async discard(kept) {

@@ -158,6 +158,8 @@ export type Running = {
   operation: string
   /** True for a one-off container of `docker compose run`. */
   oneOff: boolean
+  /** Paths of the host that it mounts. */
+  mounts: string[]
   /** Names of the networks it is connected to. */
   networks: string[]
   /** For compare-and-set: a mutating call decided on this revision may answer `changed`. */

@@ -106,6 +106,7 @@ export function pretendContainers(registry: PretendRegistry, now: () => number) 
       configuration: labels[samovarLabels.configuration] ?? '',
       operation: labels[samovarLabels.operation] ?? '',
       oneOff: false,
+      mounts: [],
       networks: Object.keys(container.body.NetworkingConfig?.EndpointsConfig ?? {}).sort(),
       revision: `${container.id} ${container.name}`,
     }

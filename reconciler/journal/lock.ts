@@ -9,17 +9,21 @@ export type Lock = { release(): void } & Disposable
 /** Milliseconds: whoever only looks who has the lock (`lockOwner`) holds it for a moment. */
 const lookTakes = 300
 
+/** Held here, so that a lock whose owner kept no reference is not collected, and let go, while it still acts. */
+const heldLocks = new Set<DatabaseSync>()
+
 /**
  * The right to act on the host for one state directory. Node has no flock; SQLite's exclusive transaction holds a
  * POSIX lock that the kernel drops when the process dies, however it dies, so a lock never stays behind and a
  * process id in a container that means another process elsewhere is never believed.
  *
  * @param what who takes it, for the one who finds it taken: `samovar run`
+ * @param patience milliseconds the process stands still for it
  * @throws SamovarError `state-locked` naming the owner
  */
-export function takeLock(stateDir: string, what: string): Lock {
+export function takeLock(stateDir: string, what: string, patience = lookTakes): Lock {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: lookTakes })
+  const database = new DatabaseSync(join(stateDir, 'lock.sqlite'), { timeout: patience })
   const ownerFile = join(stateDir, 'lock.json')
   try {
     database.exec('pragma journal_mode = delete; begin exclusive')
@@ -36,10 +40,12 @@ export function takeLock(stateDir: string, what: string): Lock {
   writeFileSync(ownerFile, JSON.stringify({ pid: process.pid, what, since: new Date().toISOString() }), {
     mode: 0o600,
   })
+  heldLocks.add(database)
   let held = true
   const release = () => {
     if (!held) return
     held = false
+    heldLocks.delete(database)
     rmSync(ownerFile, { force: true })
     database.exec('rollback')
     database.close()

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { HealthCheck, HealthPolicy } from '../desired-state.ts'
 import type { Candidate, ImageReference, Kept, Revisioned } from '../engine/engine.ts'
-import { together } from './together.ts'
+import { together, togetherLater } from './together.ts'
 
 export type OperationKind = 'create' | 'replace' | 'start' | 'remove' | 'rollback'
 export type OperationResult = 'running' | 'applied' | 'untouched' | 'reverted' | 'stuck'
@@ -224,13 +224,17 @@ export function openOperations(database: DatabaseSync) {
       })
     },
 
-    /** The step ended and what it changed in the operation is saved with it, in one flush. */
+    /**
+     * The step ended and what it changed in the operation is saved with it. Without a flush of its own, since the
+     * service may be down at this moment: the next step's beginning, or the end, makes it durable before anything
+     * else is done. After a power failure in between the step counts as cut, and is done again.
+     */
     endStep(
       operation: Operation,
       sequence: number,
       end: { ms: number; result: 'done' | 'failed'; detail: string },
     ): void {
-      together(database, () => {
+      togetherLater(database, () => {
         save(operation)
         database
           .prepare('update steps set ms = ?, result = ?, detail = ? where operation = ? and sequence = ?')

@@ -68,3 +68,13 @@ export function finish(work: Work, operation: Operation, result: OperationResult
   work.journal.saveOperation(operation)
   return operation
 }
+
+/**
+ * A rollback puts what ran before it into quarantine first, so that no pass rolls it forward again. When the rollback
+ * did not hold, that version runs on, and must not be held back when it has to be mended.
+ */
+export function settleRollback(journal: Work['journal'], operation: Operation): void {
+  if (operation.result === 'applied' || operation.result === 'running') return
+  const ran = journal.lastApplied(operation.service)
+  if (ran !== null) journal.liftQuarantine(operation.service, ran.id)
+}

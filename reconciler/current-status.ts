@@ -1,0 +1,150 @@
+import { sentenceOf } from './errors.ts'
+import { durationInWords } from './health/clock.ts'
+import { lockOwner } from './journal/lock.ts'
+import { everyService } from './journal/standing.ts'
+import type { Outlook } from './look.ts'
+import type { Parts } from './parts.ts'
+import type { PassReport } from './reconcile.ts'
+import {
+  type Problem,
+  type ServiceStatus,
+  type Status,
+  type StatusStanding,
+  serviceStatuses,
+  summaryOf,
+  withStanding,
+} from './status.ts'
+
+/** What a pass leaves behind for whoever asks later, also when the engine is away by then. */
+type Remembered = { host: string; commit: string; services: ServiceStatus[]; seenAt: string }
+type LastPass = {
+  at: number
+  findings: Status['findings']
+  sourceProblem: string | null
+  commit: string | null
+}
+
+type Known = Pick<Parts, 'journal' | 'now'>
+
+/** What `status` shows of the last pass, also after the process ended. */
+export function rememberPass(parts: Known, report: PassReport, outlook: Outlook | null): void {
+  const { commit, findings, findingsCommit, sourceProblem, at } = report
+  parts.journal.writeNote(
+    'last-pass',
+    JSON.stringify({ commit, findings, findingsCommit, sourceProblem, at }),
+  )
+  if (outlook !== null && outlook.commit === commit) rememberStatus(parts, outlook)
+}
+
+function rememberStatus(parts: Known, outlook: Outlook): void {
+  const remembered: Remembered = {
+    host: outlook.loaded.state.host.name,
+    commit: outlook.commit,
+    services: servicesOf(parts, outlook),
+    seenAt: new Date(outlook.lookedAt).toISOString(),
+  }
+  parts.journal.writeNote('last-status', JSON.stringify(remembered))
+}
+
+export const rememberedStatus = (journal: Parts['journal']): Remembered | null =>
+  JSON.parse(journal.note('last-status') ?? 'null') as Remembered | null
+
+export const lastPass = (journal: Parts['journal']): LastPass | null =>
+  JSON.parse(journal.note('last-pass') ?? 'null') as LastPass | null
+
+/**
+ * The state of all services: from a look that was just taken, or from what the last pass saw when there is none.
+ *
+ * @param seen.problems what stands in the way of knowing better: the engine, Git, a bad commit
+ */
+export function statusNow(
+  parts: Known & { source: Pick<Parts['source'], 'lastGood'> | null; settings: { stateDir: string } },
+  seen: { outlook: Outlook | null; problems: Problem[]; findings: Status['findings'] },
+): Status {
+  const remembered = rememberedStatus(parts.journal)
+  const { outlook } = seen
+  const commit = outlook?.commit ?? remembered?.commit ?? null
+  const standing = standingNow(
+    parts,
+    outlook === null ? (remembered?.services ?? []).map((each) => each.name) : [],
+  )
+  const services =
+    outlook === null
+      ? (remembered?.services ?? []).map((each) => withStanding(each, standing))
+      : servicesOf(parts, outlook)
+  const fetchedAt = parts.source?.lastGood()?.fetchedAt
+  const last = lastPass(parts.journal)
+  const summary = summaryOf(services, commit)
+  return {
+    host: outlook?.loaded.state.host.name ?? remembered?.host ?? '',
+    commit,
+    lastPass: last === null ? null : new Date(last.at).toISOString(),
+    services,
+    summary: outlook === null && remembered !== null ? `As of ${remembered.seenAt}: ${summary}` : summary,
+    problems: seen.problems,
+    findings: seen.findings,
+    fetchedAt: fetchedAt === undefined ? null : new Date(fetchedAt).toISOString(),
+    seenAt: outlook === null ? (remembered?.seenAt ?? null) : new Date(outlook.lookedAt).toISOString(),
+    daemon: lockOwner(parts.settings.stateDir),
+  }
+}
+
+function servicesOf(parts: Known, outlook: Outlook): ServiceStatus[] {
+  const sight = {
+    host: outlook.loaded.state.host.name,
+    commit: outlook.commit,
+    targets: outlook.targets.list,
+    running: outlook.running,
+    plan: outlook.plan,
+  }
+  return serviceStatuses(
+    sight,
+    standingNow(
+      parts,
+      sight.targets.map((target) => target.service),
+    ),
+  )
+}
+
+function standingNow({ journal, now }: Known, services: string[]): StatusStanding {
+  const paused = new Set(journal.paused())
+  if (paused.has(everyService)) for (const service of services) paused.add(service)
+  const stuck = new Set<string>()
+  for (const service of services) {
+    const [last] = journal.history(1, service)
+    if (last?.result === 'stuck' && !journal.isRetried(last.id)) stuck.add(service)
+  }
+  const rollingOut = new Map<string, string>()
+  for (const operation of journal.unfinished()) {
+    const step = journal.steps(operation.id).at(-1)
+    const words =
+      step === undefined ? 'begins' : `${step.name} for ${durationInWords(now() - step.startedAt)}`
+    for (const member of operation.intent.members)
+      rollingOut.set(member.service, `${words} (${operation.id})`)
+  }
+  return { paused, quarantined: journal.quarantined(), stuck, rollingOut }
+}
+
+/** The problems an outlook carries with it: Git away, a newest commit that is not good. */
+export function problemsOf(outlook: Outlook): Problem[] {
+  const problems: Problem[] = []
+  if (outlook.sourceProblem !== null)
+    problems.push({
+      about: 'git',
+      message: outlook.sourceProblem,
+      next: `commit ${outlook.commit.slice(0, 8)}, the last good one, stays in force; check the network, the address and the token`,
+    })
+  if (outlook.findingsCommit !== null)
+    problems.push({
+      about: 'desired state',
+      message: `commit ${outlook.findingsCommit.slice(0, 8)} is not followed: it has ${outlook.findings.length} finding${outlook.findings.length === 1 ? '' : 's'}`,
+      next: `correct what is listed below and push; until then commit ${outlook.commit.slice(0, 8)} stays in force`,
+    })
+  return problems
+}
+
+/** An error that kept from looking, as a problem for `status`. */
+export function problemOf(about: string, error: unknown): Problem {
+  const next = error instanceof Error && 'next' in error ? String(error.next) : ''
+  return { about, message: sentenceOf(error), next }
+}
