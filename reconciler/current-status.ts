@@ -24,7 +24,7 @@ type LastPass = {
   commit: string | null
 }
 
-type Known = Pick<Parts, 'journal' | 'now'>
+type Known = Pick<Parts, 'journal' | 'now'> & { settings: { stateDir: string } }
 
 /** What `status` shows of the last pass, also after the process ended. */
 export function rememberPass(parts: Known, report: PassReport, outlook: Outlook | null): void {
@@ -58,7 +58,7 @@ export const lastPass = (journal: Parts['journal']): LastPass | null =>
  * @param seen.problems what stands in the way of knowing better: the engine, Git, a bad commit
  */
 export function statusNow(
-  parts: Known & { source: Pick<Parts['source'], 'lastGood'> | null; settings: { stateDir: string } },
+  parts: Known & { source: Pick<Parts['source'], 'lastGood'> | null },
   seen: { outlook: Outlook | null; problems: Problem[]; findings: Status['findings'] },
 ): Status {
   const remembered = rememberedStatus(parts.journal)
@@ -106,7 +106,7 @@ function servicesOf(parts: Known, outlook: Outlook): ServiceStatus[] {
   )
 }
 
-function standingNow({ journal, now }: Known, services: string[]): StatusStanding {
+function standingNow({ journal, now, settings }: Known, services: string[]): StatusStanding {
   const paused = new Set(journal.paused())
   if (paused.has(everyService)) for (const service of services) paused.add(service)
   const stuck = new Set<string>()
@@ -115,12 +115,15 @@ function standingNow({ journal, now }: Known, services: string[]): StatusStandin
     if (last?.result === 'stuck' && !journal.isRetried(last.id)) stuck.add(service)
   }
   const rollingOut = new Map<string, string>()
+  const atWork = lockOwner(settings.stateDir) !== null
   for (const operation of journal.unfinished()) {
     const step = journal.steps(operation.id).at(-1)
-    const words =
+    const where =
       step === undefined ? 'begins' : `${step.name} for ${durationInWords(now() - step.startedAt)}`
-    for (const member of operation.intent.members)
-      rollingOut.set(member.service, `${words} (${operation.id})`)
+    const words = atWork
+      ? `${where} (${operation.id})`
+      : `cut short at ${step?.name ?? 'its begin'} (${operation.id}); next: samovar run, or samovar apply, goes on with it`
+    for (const member of operation.intent.members) rollingOut.set(member.service, words)
   }
   return { paused, quarantined: journal.quarantined(), stuck, rollingOut }
 }

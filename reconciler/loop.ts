@@ -1,16 +1,18 @@
 import { rememberPass } from './current-status.ts'
+import { driftActions, watchProject } from './drift-watch.ts'
 import type { EngineEvent } from './engine/engine.ts'
-import { codeOf, SamovarError, sentenceOf } from './errors.ts'
+import { sentenceOf } from './errors.ts'
 import { nextPoll } from './git/next-poll.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Request } from './journal/requests.ts'
 import { type Memory, newMemory, type Outlook } from './look.ts'
-import { type Answer, outcomeOf } from './outcome.ts'
 import type { Parts } from './parts.ts'
 import { windowAt } from './plan/windows.ts'
-import { type PassOptions, type PassReport, pass } from './reconcile.ts'
+import { type PassReport, pass } from './reconcile.ts'
+import { askedAtOnce, type TakenRequests, takeRequests } from './requests.ts'
 import { rollBack } from './roll-back.ts'
 import type { Progress } from './rollout/step.ts'
+import type { PassOptions } from './work.ts'
 
 const shortestBackoff = 5_000
 const longestBackoff = 5 * 60_000
@@ -53,7 +55,8 @@ export type LoopTold = {
 
 export type LoopOptions = { progress: Progress; told: LoopTold; stopping: AbortSignal }
 
-type Trigger = { why: string; event: EngineEvent | null; arrived: number }
+/** `arrived` is a moment of the calendar, to compare with the engine's own; `seen` is one of the clock. */
+type Trigger = { why: string; event: EngineEvent | null; arrived: number; seen: number }
 
 /**
  * WHEN a pass happens: at start, at the pace of `poll` with jitter, after an Engine event that is not our own doing,
@@ -72,12 +75,13 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     lastPassMs: null,
     busySince: null,
   }
-  let triggers: Trigger[] = [{ why: 'start', event: null, arrived: parts.now() }]
+  let triggers: Trigger[] = []
+  note('start', null)
   let wake: () => void = () => undefined
   let busy: string[] = []
   let failures = 0
-  let lastEventPass = 0
-  const watch = watchOf(parts, memory, stopping)
+  let lastEventPass = Number.NEGATIVE_INFINITY
+  const watch = watchProject(parts, memory, stopping)
 
   const passOptions = (about: { services: string[]; now: boolean }): PassOptions => ({
     ...about,
@@ -87,17 +91,26 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     busy: (services) => {
       busy = services
     },
-    ended: options.told.operationEnded,
+    ended: (operation) => options.told.operationEnded(operation),
     looked: (outlook) => {
       state.outlook = outlook
       watch(outlook.loaded.state.host.project, onEvent)
     },
   })
 
+  /** Events of networks name no project: only those about a container that the last look saw are ours. */
+  const isOurs = (event: EngineEvent): boolean =>
+    event.service !== '' || state.outlook?.running.some((each) => each.instance === event.instance) === true
+
   function onEvent(event: EngineEvent): void {
+    if (!isOurs(event)) return
     if (!driftActions.has(event.action) || busy.includes(event.service)) return
-    triggers.push({ why: `${event.service || 'a container'}: ${event.action}`, event, arrived: parts.now() })
+    note(`${event.service || 'a container'}: ${event.action}`, event)
     wake()
+  }
+
+  function note(why: string, event: EngineEvent | null): void {
+    triggers.push({ why, event, arrived: parts.now(), seen: parts.clock.now() })
   }
 
   /** Events from before the last look are covered by it; so are those of containers a pass has removed itself. */
@@ -109,45 +122,28 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
   }
 
   const onePass = async (why: string): Promise<number> => {
-    const requests = parts.journal.takeRequests(parts.now())
-    const answer = (request: Request, what: Answer) =>
-      parts.journal.answerRequest(request.id, JSON.stringify(what), parts.now())
-    const waiting = new Set(requests)
     const began = parts.clock.now()
     state.busySince = parts.now()
     options.told.passBegun(why)
+    const requests = takeRequests(parts)
     try {
-      for (const request of requests.filter((each) => each.kind === 'rollback')) {
-        await carryOutRollback(parts, request, {
-          options: passOptions({ services: [], now: false }),
-          answer,
-        }).catch((error: unknown) => options.told.requestFailed(request, error))
-        waiting.delete(request)
-        // The rendered Compose model and what was trusted belong to the commit in force again.
-        memory.targets.clear()
-        memory.trusted.clear()
-      }
-      const asked = [...waiting]
-      const at = askedAtOnce(asked)
+      await rollBackAsked(requests, passOptions({ services: [], now: false }))
+      const at = askedAtOnce(requests)
       if (at !== null && at.services.length > 0) {
         const early = await pass(parts, memory, passOptions(at))
         options.told.passEnded(early)
-        for (const request of asked.filter((each) => each.kind === 'pass-now')) {
-          answer(request, { outcome: outcomeOf(early, request.service === null ? [] : [request.service]) })
-          waiting.delete(request)
-        }
+        requests.answerPass(early, (request) => request.kind === 'pass-now')
       }
       const report = await pass(parts, memory, passOptions({ services: [], now: at?.services.length === 0 }))
       failures = 0
       Object.assign(state, { lastReport: report, lastError: null, passes: state.passes + 1 })
-      for (const request of waiting)
-        answer(request, { outcome: outcomeOf(report, request.service === null ? [] : [request.service]) })
       rememberPass(parts, report, state.outlook)
+      requests.answerPass(report, () => true)
       options.told.passEnded(report)
       return untilNextLook(parts, state.outlook)
     } catch (error) {
       state.lastError = { message: sentenceOf(error), at: parts.now() }
-      for (const request of waiting) answer(request, { problem: problemOf(error) })
+      requests.fail(error)
       const pause = Math.min(shortestBackoff * 2 ** failures, longestBackoff)
       failures += 1
       options.told.passFailed(error, pause)
@@ -158,10 +154,25 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     }
   }
 
+  /** One that fails is answered and told; it does not keep the others, nor the pass, from their work. */
+  async function rollBackAsked(requests: TakenRequests, how: PassOptions): Promise<void> {
+    for (const request of requests.open().filter((each) => each.kind === 'rollback')) {
+      try {
+        requests.answerOperation(request, await rollBack(parts, how, request.service ?? ''))
+      } catch (error) {
+        requests.failOne(request, error)
+        options.told.requestFailed(request, error)
+      }
+      // The rendered Compose model and what was trusted belong to the commit in force again.
+      memory.targets.clear()
+      memory.trusted.clear()
+    }
+  }
+
   return {
     state,
     trigger(why) {
-      triggers.push({ why, event: null, arrived: parts.now() })
+      note(why, null)
       hint.dispatchEvent(new Event('moved'))
       wake()
     },
@@ -181,16 +192,17 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     while (!stopping.aborted) {
       triggers = triggers.filter(isNews)
       if (parts.journal.requestsWaiting()) return
-      if (triggers.length > 0) {
-        const onlyEvents = triggers.every((each) => each.event !== null)
-        const rest = onlyEvents ? lastEventPass + betweenEvents - parts.clock.now() : 0
-        await parts.clock.sleep(Math.max(settle, rest), stopping)
-        return
-      }
-      const pause = next - parts.clock.now()
+      const pause = Math.min(next, whenToLook()) - parts.clock.now()
       if (pause <= 0) return
       await sleepUntilWoken(pause)
     }
+  }
+
+  function whenToLook(): number {
+    const [first] = triggers
+    if (first === undefined) return Number.POSITIVE_INFINITY
+    const onlyEvents = triggers.every((each) => each.event !== null)
+    return Math.max(first.seen + settle, onlyEvents ? lastEventPass + betweenEvents : 0)
   }
 
   async function sleepUntilWoken(pause: number): Promise<void> {
@@ -211,70 +223,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
   }
 }
 
-/** `healthy` and `start` are no drift; `die` and `stop` come together, one of them is enough. */
-const driftActions = new Set([
-  'die',
-  'destroy',
-  'unhealthy',
-  'update',
-  'rename',
-  'pause',
-  'connect',
-  'disconnect',
-])
-
 const whyQuiet = (parts: Parts): string => (parts.journal.requestsWaiting() ? 'a request' : 'poll')
-
-/** Follows the events of a project; when the project gets another name, those of the new one. */
-function watchOf(parts: Parts, memory: Memory, stopping: AbortSignal) {
-  let watched: { project: string; end: AbortController } | null = null
-  return (project: string, onEvent: (event: EngineEvent) => void): void => {
-    if (watched?.project === project) return
-    watched?.end.abort()
-    const end = new AbortController()
-    watched = { project, end }
-    const hear = (event: EngineEvent) => {
-      memory.trusted.delete(event.instance)
-      onEvent(event)
-    }
-    const signal = AbortSignal.any([stopping, end.signal])
-    parts.engine
-      .watch(project, hear, () => memory.trusted.clear(), signal)
-      .catch(() => {
-        // It could not even begin: the next look begins it again, and the polls go on meanwhile.
-        if (watched?.end === end) watched = null
-      })
-  }
-}
-
-/** What `apply --now` asked for: the named services, or all (an empty list) as soon as one asked for all. */
-function askedAtOnce(requests: Request[]): { services: string[]; now: true } | null {
-  const atOnce = requests.filter((request) => request.kind === 'pass-now')
-  if (atOnce.length === 0) return null
-  const services = atOnce.map((request) => request.service)
-  return {
-    services: services.some((each) => each === null) ? [] : services.filter((each) => each !== null),
-    now: true,
-  }
-}
-
-type RollbackTask = { options: PassOptions; answer: (request: Request, what: Answer) => void }
-
-async function carryOutRollback(parts: Parts, request: Request, task: RollbackTask): Promise<void> {
-  try {
-    const { id, service, result, reason, commit } = await rollBack(parts, task.options, request.service ?? '')
-    const nothing = { held: [], findings: [], findingsCommit: null, sourceProblem: null, unknown: [] }
-    task.answer(request, { outcome: { commit, operations: [{ id, service, result, reason }], ...nothing } })
-  } catch (error) {
-    task.answer(request, { problem: problemOf(error) })
-    throw error
-  }
-}
-
-function problemOf(error: unknown): { code: string; message: string; next: string } {
-  const next = error instanceof SamovarError ? error.next : ''
-  return { code: codeOf(error) ?? '', message: sentenceOf(error), next }
-}
 
 /** The poll, or earlier when something is due: a pause after a setback, a soak that ends, a window that opens. */
 function untilNextLook(parts: Parts, outlook: Outlook | null): number {

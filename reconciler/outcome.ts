@@ -1,5 +1,5 @@
 import type { Finding } from './desired-state.ts'
-import type { OperationResult } from './journal/operations.ts'
+import type { Operation, OperationResult } from './journal/operations.ts'
 import type { PassReport } from './reconcile.ts'
 
 /** How a pass, or a request to the daemon, ended: what the one who asked is told. */
@@ -22,7 +22,9 @@ export function outcomeOf(report: PassReport, services: string[]): Outcome {
   const { commit, findings, findingsCommit, sourceProblem } = report
   return {
     commit,
-    operations: report.operations.map(({ id, service, result, reason }) => ({ id, service, result, reason })),
+    operations: report.operations
+      .filter((each) => asked(each.service))
+      .map(({ id, service, result, reason }) => ({ id, service, result, reason })),
     held: changes.flatMap((change) =>
       change.action !== 'none' && change.held !== null && asked(change.service)
         ? [{ service: change.service, reason: change.held }]
@@ -36,6 +38,12 @@ export function outcomeOf(report: PassReport, services: string[]): Outcome {
         ? []
         : services.filter((name) => !changes.some((change) => change.service === name)),
   }
+}
+
+/** One operation that a person asked for by itself. */
+export function outcomeOfOperation({ id, service, result, reason, commit }: Operation): Outcome {
+  const nothing = { held: [], findings: [], findingsCommit: null, sourceProblem: null, unknown: [] }
+  return { commit, operations: [{ id, service, result, reason }], ...nothing }
 }
 
 /** What the daemon answers to a request: an outcome, or why there is none. */

@@ -115,9 +115,9 @@ async function sharedSource(settings: SourceSettings): Promise<Source> {
   }
   const source = await turn(() => openSource(settings))
   return {
-    fetch: () => turn(source.fetch),
-    head: source.head,
-    lastGood: source.lastGood,
+    fetch: () => turn(() => source.fetch()),
+    head: () => source.head(),
+    lastGood: () => source.lastGood(),
     checkout: (commit) => turn(() => source.checkout(commit)),
     keepOnly: (commits) => turn(() => source.keepOnly(commits)),
     commitInfo: (commit) => turn(() => source.commitInfo(commit)),

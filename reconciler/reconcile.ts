@@ -1,18 +1,19 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import type { Finding } from './desired-state.ts'
 import { codeOf } from './errors.ts'
-import type { Intent, Operation } from './journal/operations.ts'
-import { load, look, type Memory, type Outlook } from './look.ts'
+import type { Operation } from './journal/operations.ts'
+import { look, type Memory, type Outlook } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
 import type { Plan } from './plan/plan.ts'
+import { recover } from './recover.ts'
+import { missingLastGood, runLastGood } from './roll-back.ts'
 import { orderOf } from './roll-out-order.ts'
 import { startStopped, takeLeave } from './rollout/mend.ts'
-import { settleRollback } from './rollout/settle.ts'
-import type { Progress, Work } from './rollout/step.ts'
-import { resume, rollOut } from './rollout.ts'
+import { rollOut } from './rollout.ts'
 import { tidyUp } from './tidy-up.ts'
+import { type PassOptions, workOf } from './work.ts'
 
 /** What one pass saw and did. */
 export type PassReport = {
@@ -30,24 +31,6 @@ export type PassReport = {
   at: number
 }
 
-export type PassOptions = {
-  /** Only these services; all when empty. */
-  services: string[]
-  /** Ignore windows and growing pauses. */
-  now: boolean
-  /** Fires when the process is told to end. */
-  stopping: AbortSignal
-  /** Fires when somebody says that Git may have moved: a webhook during the pass. */
-  hint: EventTarget
-  progress: Progress
-  /** The services that are worked on from now on, so that our own doings are not taken for drift. */
-  busy: (services: string[]) => void
-  /** Called after each look, so that others know what was seen without looking themselves. */
-  looked?: (outlook: Outlook) => void
-  /** Called as soon as an operation has ended, or was cut. */
-  ended?: (operation: Operation) => void
-}
-
 /**
  * One pass: finish what was cut short, look, then roll out each change that is not held, one after the other. The
  * host is looked at again after each roll-out, since it took minutes and the world may have moved.
@@ -60,9 +43,14 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
   while ('plan' in outlook) {
     options.looked?.(outlook)
     const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
-    if (change === undefined || options.stopping.aborted) break
-    tried.add(attemptOf(outlook, change))
-    const operation = await carryOutChange(parts, memory, { outlook, change, options })
+    const missing = missingLastGood(parts, outlook, options).find((each) => !tried.has(each.id))
+    if ((change === undefined && missing === undefined) || options.stopping.aborted) break
+    tried.add(change === undefined ? (missing?.id ?? '') : attemptOf(outlook, change))
+    const operation =
+      change === undefined && missing !== undefined
+        ? await runLastGood(parts, options, missing)
+        : await carryOutChange(parts, memory, { outlook, change: change as Change, options })
+    if (operation === null) continue
     operations.push(operation)
     options.ended?.(operation)
     memory.trusted.clear()
@@ -98,34 +86,6 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
     at: parts.now(),
   }
 }
-
-/**
- * What a crash or a stop cut short comes before anything else. An engine that is away is found here, before an
- * attempt is counted.
- */
-export async function recover(parts: Parts, memory: Memory, options: PassOptions): Promise<Operation[]> {
-  const done: Operation[] = []
-  for (const operation of parts.journal.unfinished()) {
-    const project = parts.journal.note('project') ?? ''
-    await parts.engine.observe(project)
-    const { loaded } = await load(parts, memory, operation.commit).catch(() => ({ loaded: null }))
-    const work = workOf(parts, options, {
-      project,
-      root: loaded?.root ?? '',
-      endsByItself: (service) => loaded !== null && isWaitedFor(loaded.model, service),
-      secrets: loaded?.secrets ?? null,
-    })
-    options.busy(servicesOf(operation.intent))
-    const resumed = await resume(work, operation)
-    if (resumed.kind === 'rollback') settleRollback(parts.journal, resumed)
-    done.push(resumed)
-    options.ended?.(resumed)
-    options.busy([])
-  }
-  return done
-}
-
-const servicesOf = (intent: Intent): string[] => intent.members.map((member) => member.service)
 
 /** A newer commit that was fetched meanwhile gets its own attempt in the same pass. */
 const attemptOf = (outlook: Outlook, change: Change): string => `${change.service} ${outlook.commit}`
@@ -171,7 +131,7 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
   })
   work.newer = newer.signal
   const { wanted, body } = orderOf(parts, outlook, change)
-  options.busy([...servicesOf(wanted.intent), ...wanted.intent.quiesced.map((each) => each.name)])
+  options.busy(wanted.intent.members.map((member) => member.service))
   try {
     switch (change.action) {
       case 'start':
@@ -190,42 +150,6 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
     newer.end()
     options.busy([])
   }
-}
-
-/** `secrets` is null when they are not known: then nothing a container wrote is recorded. */
-type About = Pick<Work, 'project' | 'root' | 'endsByItself'> & { secrets: ReadonlySet<string> | null }
-
-/** The parts a roll-out works with, for the secrets and the checkout of one commit. */
-export function workOf(parts: Parts, options: PassOptions, about: About): Work {
-  const { secrets, ...rest } = about
-  return {
-    engine: parts.engine,
-    journal: parts.journal,
-    now: parts.now,
-    clock: parts.clock,
-    newer: new AbortController().signal,
-    stopping: options.stopping,
-    progress: maskedProgress(options.progress, secrets ?? new Set()),
-    secretsKnown: secrets !== null,
-    mask: (text) => masked(text, secrets ?? new Set()),
-    ...rest,
-  }
-}
-
-/** What a failing check said is shown while it is waited for; a program may say its password there. */
-function maskedProgress(progress: Progress, secrets: ReadonlySet<string>): Progress {
-  return {
-    step: progress.step,
-    pull: progress.pull,
-    health: (operation, seen) => progress.health(operation, { ...seen, said: masked(seen.said, secrets) }),
-  }
-}
-
-/** Short secrets are masked too: a false `***` in a log is better than a password. */
-export function masked(text: string, secrets: ReadonlySet<string>): string {
-  let result = text
-  for (const secret of secrets) if (secret !== '') result = result.replaceAll(secret, '***')
-  return result
 }
 
 /** A pass that could not even look; the loop tells it and tries again. */

@@ -1,5 +1,5 @@
 import { isWaitedFor } from './compose/service-facts.ts'
-import { SamovarError, sentenceOf } from './errors.ts'
+import { codeOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Journal } from './journal.ts'
 import type { Loaded } from './load.ts'
@@ -8,10 +8,10 @@ import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
 import { containerOf } from './plan/plan.ts'
 import { shortImage, type Target } from './plan/target.ts'
-import { type PassOptions, workOf } from './reconcile.ts'
 import { orderOf } from './roll-out-order.ts'
 import { settleRollback } from './rollout/settle.ts'
 import { rollOut } from './rollout.ts'
+import { type PassOptions, workOf } from './work.ts'
 
 /**
  * A person wants the version before the one that runs: the service is rolled out as the commit of that time had it,
@@ -51,6 +51,56 @@ export async function rollBack(parts: Parts, options: PassOptions, service: stri
   } finally {
     options.busy([])
   }
+}
+
+/**
+ * Services of which nothing is left to run, while what the commit asks for is quarantined: somebody removed the
+ * container that had been put back. What held last is wanted then, with growing pauses as for any drift.
+ */
+export function missingLastGood(parts: Parts, outlook: Outlook, options: PassOptions): Operation[] {
+  const { journal, now } = parts
+  const paused = new Set(journal.paused())
+  return outlook.plan.changes
+    .filter(
+      (change) =>
+        change.action === 'create' &&
+        change.held !== null &&
+        !paused.has(change.service) &&
+        (options.services.length === 0 || options.services.includes(change.service)),
+    )
+    .map((change) => journal.lastApplied(change.service))
+    .filter((last) => last !== null)
+    .filter((last) => {
+      const quarantined = journal.quarantined().filter((each) => each.service === last.service)
+      const bad = quarantined.some((each) => `${each.digest} ${each.configuration}` === versionOf(last))
+      const setback = journal.setbacks().find((each) => each.service === last.service)
+      const waits = setback?.target === versionOf(last) && setback.nextAt > now() && !options.now
+      return quarantined.length > 0 && !bad && !waits
+    })
+}
+
+/** Rolls out what held last, as its commit had it; null when that commit cannot be read any more. */
+export async function runLastGood(
+  parts: Parts,
+  options: PassOptions,
+  last: Operation,
+): Promise<Operation | null> {
+  const before = await asItWas(parts, last).catch((error: unknown) => {
+    if (codeOf(error) === 'no-rollback-target') return null
+    throw error
+  })
+  if (before === null) return null
+  const { loaded, target, outlook } = before
+  const change: Change = { ...changeBack(outlook, target, last), drift: true }
+  const { wanted, body } = orderOf(parts, outlook, change)
+  const work = workOf(parts, options, {
+    project: loaded.state.host.project,
+    root: loaded.root,
+    endsByItself: (name) => isWaitedFor(loaded.model, name),
+    secrets: loaded.secrets,
+  })
+  options.busy(wanted.intent.members.map((member) => member.service))
+  return rollOut(work, wanted, body).finally(() => options.busy([]))
 }
 
 /** The version that runs and the newest one before it that held and was not found bad. */

@@ -1,10 +1,11 @@
-import { codeOf, SamovarError, sentenceOf } from './errors.ts'
+import { SamovarError, sentenceOf } from './errors.ts'
 import type { Decision, NewOperation, Operation } from './journal/operations.ts'
 import { backUp } from './rollout/back-up.ts'
 import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
+import { resumeMend } from './rollout/mend.ts'
 import { create, preflight } from './rollout/prepare.ts'
 import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
-import { type Body, type Step, stepsOf, type Work } from './rollout/step.ts'
+import { type Body, mustStop, type Step, stepsOf, type Work } from './rollout/step.ts'
 import { bringBack, quiesce, removeCandidates, setAside, start, startQuiesced } from './rollout/swap.ts'
 
 /** How often an operation is taken up again after its process died, before it goes back instead. */
@@ -25,6 +26,10 @@ export async function rollOut(work: Work, wanted: NewOperation, body: Body): Pro
 export async function resume(work: Work, operation: Operation): Promise<Operation> {
   work.journal.markCut(operation.id)
   operation.attempts += 1
+  if (operation.kind === 'start' || operation.kind === 'remove') {
+    if (operation.attempts <= mostAttempts) return resumeMend(work, operation)
+    return finish(work, operation, 'untouched', `Samovar was cut short ${mostAttempts} times during this`)
+  }
   if (operation.decision === 'forward' && !work.journal.begun(operation.id, 'set aside')) {
     decide(work, operation, 'leave', 'Samovar was cut short before anything was replaced')
   } else if (operation.decision === 'forward' && operation.attempts > mostAttempts) {
@@ -113,22 +118,24 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
   }
 }
 
-/**
- * Told to stop, or the engine is away: the operation stays as the journal has it. The next start, or the next pass
- * that finds the engine again, goes on with it.
- */
-const mustStop = (work: Work, error: unknown): boolean =>
-  (codeOf(error) === 'interrupted' && work.stopping.aborted) || codeOf(error) === 'engine-unreachable'
-
 const replacedAnything = (work: Work, operation: Operation): boolean =>
   work.journal.begun(operation.id, 'set aside')
 
-/** Only these causes speak against what was rolled out; a lost engine or a newer commit does not. */
-const blameless = new Set(['pre-empted', 'interrupted', 'engine-unreachable', 'changed', 'state-locked'])
+/** What does not speak against what was rolled out: a lost engine, a newer commit, a name that somebody else has. */
+const blameless = new Set([
+  'pre-empted',
+  'interrupted',
+  'engine-unreachable',
+  'changed',
+  'state-locked',
+  'name-taken',
+])
 
 function decide(work: Work, operation: Operation, decision: Decision, reason: string, cause?: unknown): void {
   operation.decision = decision
   operation.reason = work.mask(reason)
-  operation.intent.blameless = cause instanceof SamovarError && blameless.has(cause.code)
+  // An old container that could not be stopped says nothing about the new version either: that never started.
+  const neverStarted = cause !== undefined && !work.journal.begun(operation.id, 'start')
+  operation.intent.blameless = neverStarted || (cause instanceof SamovarError && blameless.has(cause.code))
   work.journal.saveOperation(operation)
 }

@@ -161,8 +161,7 @@ export function summaryOf(services: ServiceStatus[], commit: string | null): str
   ].filter((text) => text !== '')
   const end = ends.length === 0 ? '.' : `; ${ends.join('; ')}.`
   if (services.length === 0) return `Commit ${commit.slice(0, 8)} names no service.`
-  if (behind.length === 0)
-    return `${services.length === 1 ? `The service ${services[0]?.name} runs` : `All ${services.length} services run`} ${says}${end}`
+  if (behind.length === 0) return `${allOf(services)} ${says}${end}`
   const words = behind.map((each) => `${each.name} (${each.state === 'idle' ? 'changes next' : each.state})`)
   const [only] = behind
   if (behind.length === 1 && only !== undefined && only.state !== 'idle') {
@@ -177,3 +176,8 @@ export function summaryOf(services: ServiceStatus[], commit: string | null): str
 }
 
 const namesOf = (services: ServiceStatus[]): string => services.map((each) => each.name).join(', ')
+
+function allOf(services: ServiceStatus[]): string {
+  if (services.length === 1) return `The service ${services[0]?.name} runs`
+  return services.length === 2 ? 'Both services run' : `All ${services.length} services run`
+}

@@ -170,6 +170,7 @@ export function dockerSwap(docker: Docker): Swap {
     },
 
     async remove(current) {
+      if ((await look(current.instance)) === null) return
       const seen = await present(current)
       await stopForGood(seen)
       await removeStopped(docker, seen)

@@ -221,6 +221,7 @@ export function pretendHost(now: () => number = Date.now) {
     },
     async remove(current) {
       called('remove', current.name)
+      if (!containers.has(current.instance)) return
       stop(present(current))
       containers.delete(current.instance)
     },

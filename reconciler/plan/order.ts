@@ -27,10 +27,21 @@ const needsOf = (target: Target): string[] => [
   ...target.shares,
 ]
 
-/** The services that share this one's network, processes or memory, also through another, in starting order. */
+/**
+ * The services that share this one's network, processes or memory, also through another, in starting order. One that
+ * shares with two of them comes once.
+ */
 export function sharersOf(service: string, targets: Target[]): Target[] {
-  const direct = inOrder(targets.filter((target) => target.shares.includes(service)))
-  return direct.flatMap((target) => [target, ...sharersOf(target.service, targets)])
+  const found = new Set<Target>()
+  const visit = (provider: string): void => {
+    for (const target of targets) {
+      if (!target.shares.includes(provider) || target.service === service || found.has(target)) continue
+      found.add(target)
+      visit(target.service)
+    }
+  }
+  visit(service)
+  return inOrder([...found])
 }
 
 /** The services that asked to be restarted with this one (`depends_on: {x: {restart: true}}`). */

@@ -1,6 +1,6 @@
 import type { ContainerBody, FieldDifference, NetworkBody, VolumeBody } from '../engine/container-body.ts'
 import type { Engine, Inspected, PullProgress } from '../engine/engine.ts'
-import { sentenceOf } from '../errors.ts'
+import { codeOf, sentenceOf } from '../errors.ts'
 import type { Clock } from '../health/clock.ts'
 import type { HealthProgress } from '../health/wait-until-healthy.ts'
 import type { Operation } from '../journal/operations.ts'
@@ -80,3 +80,10 @@ export function stepsOf(work: Work, operation: Operation): Step {
     }
   }
 }
+
+/**
+ * Told to stop, or the engine is away: the operation stays as the journal has it. The next start, or the next pass
+ * that finds the engine again, goes on with it.
+ */
+export const mustStop = (work: Work, error: unknown): boolean =>
+  (codeOf(error) === 'interrupted' && work.stopping.aborted) || codeOf(error) === 'engine-unreachable'

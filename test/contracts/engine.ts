@@ -189,6 +189,14 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
       await expect(engine.bringBack(kept)).rejects.toMatchObject({ code: 'not-found' })
     })
 
+    test('an instance that left is removed, and removing it again is no work', async () => {
+      const { engine } = await opened()
+      const web = await runningWeb()
+      await engine.remove(web)
+      await engine.remove(web)
+      expect(await engine.observe(under.project)).toEqual([])
+    })
+
     test('an instance that somebody replaced meanwhile is refused as changed', async () => {
       const { engine } = await opened()
       const web = await runningWeb()

@@ -46,6 +46,14 @@ test('a version that fails its health check is put back, and is not tried again'
   const again = await host.pass()
   expect(again.operations).toEqual([])
   expect(again.plan?.changes[0]?.held).toContain('quarantined')
+
+  // Somebody removes what was put back: the version that held comes again, not the one in quarantine, and not none.
+  const [web] = await (await host.parts()).engine.observe(host.project)
+  await host.rig.docker.getContainer(String(web?.instance)).remove({ force: true })
+  const restored = await host.pass()
+  expect(restored.operations).toMatchObject([{ kind: 'create', result: 'applied', to: { tag: '1.0.0' } }])
+  expect(await host.get('/version')).toMatchObject({ body: { version: '1.0.0' } })
+  expect((await host.pass()).operations).toEqual([])
 })
 
 test('what was changed by hand is corrected, with the field that differed', async () => {

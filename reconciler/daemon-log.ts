@@ -1,0 +1,205 @@
+import { findingLine } from './desired-state.ts'
+import { codeOf } from './errors.ts'
+import { durationInWords } from './health/clock.ts'
+import type { Operation } from './journal/operations.ts'
+import type { Request } from './journal/requests.ts'
+import type { Journal } from './journal.ts'
+import { fingerprintOfError, type Log, whatAndNext } from './log.ts'
+import { makeTeller, type Teller } from './notify/tell.ts'
+import type { Change } from './plan/change.ts'
+import { shortImage } from './plan/target.ts'
+import type { PassReport } from './reconcile.ts'
+import type { Progress } from './rollout/step.ts'
+import { reasonInWords } from './status.ts'
+
+const waitingLineEvery = 30_000
+const pullLineEvery = 10_000
+const quiet = 60 * 60_000
+
+type Telling = { log: Log; journal: Journal; teller: Teller; now: () => number }
+
+/** What the daemon says of its work, one line an event: what changed, what fails (once), and that it works again. */
+export function daemonLog(about: { log: Log; journal: Journal; now: () => number }) {
+  const { log, journal, now } = about
+  const say = (level: 'error' | 'info') => (subject: string, sentence: string) =>
+    log[level](subject.replace(/^(service|drift of) /, ''), sentence)
+  const teller = makeTeller({ journal, now, say: { problem: say('error'), well: say('info') } })
+  const telling: Telling = { ...about, teller }
+  let commit: string | null = null
+  const waits = new Map<string, string>()
+  return {
+    progress: logProgress(telling),
+    operationEnded: (operation: Operation) => tellOperation(telling, operation),
+    passBegun: (why: string) => log.debug('pass', `begins: ${why}`),
+    passEnded(report: PassReport): void {
+      if (report.commit !== null && report.commit !== commit)
+        log.info('git', `commit ${report.commit} is in force`)
+      commit = report.commit
+      teller.well('engine', 'it answers again')
+      teller.well('pass', 'passes end well again')
+      tellSource(teller, report)
+      tellFindings(telling, report)
+      for (const change of report.plan?.changes ?? []) tellHeld(telling, change, waits)
+      for (const setback of journal.setbacks())
+        if (now() - setback.lastAt > quiet)
+          teller.well(`drift of ${setback.service}`, 'it has not drifted for an hour')
+      log.debug('pass', `ended, ${report.operations.length} operations`)
+    },
+    passFailed(error: unknown, nextTryMs: number): void {
+      const sentence = `${whatAndNext(error)}; Samovar tries again in ${durationInWords(nextTryMs)}`
+      teller.problem(subjectOf(error), fingerprintOfError(error), sentence)
+      log.debug('pass', `failed: ${sentence}`)
+    },
+    requestFailed: (request: Request, error: unknown) =>
+      log.warn(
+        request.service ?? 'request',
+        `${request.kind} was asked for and failed: ${whatAndNext(error)}`,
+      ),
+  }
+}
+
+function subjectOf(error: unknown): string {
+  const code = codeOf(error)
+  if (code === 'engine-unreachable' || code === 'engine-refused') return 'engine'
+  return code === 'source-unreachable' ? 'git' : 'pass'
+}
+
+function tellSource(teller: Teller, report: PassReport): void {
+  const { sourceProblem } = report
+  if (sourceProblem === null) return teller.well('git', 'it answers again')
+  const next = 'next: check the network, the address and the token; the last good commit stays in force'
+  // Seconds and byte counts change from try to try; the failure is the same.
+  teller.problem('git', sourceProblem.replaceAll(/\d+/g, '#'), `${sourceProblem}; ${next}`)
+}
+
+function tellFindings({ log, teller, journal }: Telling, report: PassReport): void {
+  const { findings, findingsCommit } = report
+  if (findingsCommit === null) return teller.well('desired state', 'the newest commit is good')
+  const known = journal.notice('desired state')?.fingerprint === findingsCommit
+  const inForce =
+    report.commit === null ? 'nothing is rolled out' : `commit ${report.commit.slice(0, 8)} stays in force`
+  const count = `${findings.length} finding${findings.length === 1 ? '' : 's'}`
+  const sentence = `commit ${findingsCommit.slice(0, 8)} is not followed, it has ${count}; ${inForce}; next: correct them and push`
+  teller.problem('desired state', findingsCommit, sentence)
+  if (!known) for (const finding of findings) log.error('desired state', findingLine(finding))
+}
+
+/** What was reverted or is stuck is a problem; what waits for its time or for a person is told when it begins to wait. */
+function tellHeld(telling: Telling, change: Change, waits: Map<string, string>): void {
+  const { teller, log } = telling
+  const { service, held } = change
+  if (change.action === 'none') teller.well(`service ${service}`, 'it is as the desired state says')
+  const fingerprint = held === null ? null : fingerprintOfHeld(telling.journal, service, held)
+  if (held !== null && fingerprint !== null) teller.problem(`service ${service}`, fingerprint, held)
+  const wait = held !== null && fingerprint === null ? held : ''
+  const kind = wait.split(' ')[0] ?? ''
+  if (wait !== '' && waits.get(service) !== kind) log.info(service, `held: ${wait}`)
+  waits.set(service, kind)
+}
+
+/** The same as when the operation ended, so that what was told then is not told again; null for a mere wait. */
+function fingerprintOfHeld(journal: Journal, service: string, held: string): string | null {
+  if (/^(paused|waits|tried) /.test(held)) return null
+  if (held.startsWith('quarantined: ')) {
+    const entries = journal.quarantined().filter((each) => each.service === service)
+    const [entry] = entries.sort((a, b) => b.at - a.at)
+    return `reverted ${entry?.digest ?? ''} ${entry?.configuration ?? ''}`
+  }
+  const [last] = journal.history(1, service)
+  return held.startsWith('stuck: ') && last !== undefined ? fingerprintOf(last) : held
+}
+
+const fingerprintOf = (operation: Operation): string =>
+  `${operation.result} ${operation.to?.digest ?? ''} ${operation.intent.configuration}`
+
+function tellOperation(telling: Telling, operation: Operation): void {
+  const { log, teller } = telling
+  const { service, result, reason, id } = operation
+  const took =
+    operation.finishedAt === null
+      ? ''
+      : ` after ${durationInWords(operation.finishedAt - operation.startedAt)}`
+  switch (result) {
+    case 'running':
+      log.info(service, `cut short; the next start goes on with it (${id})`)
+      return
+    case 'applied':
+      if (operation.intent.drift) tellDrift(telling, operation)
+      else log.info(service, `applied: ${whatHappened(operation)}${took}${downtime(operation)} (${id})`)
+      return
+    case 'untouched':
+    case 'reverted':
+    case 'stuck': {
+      const next =
+        result === 'stuck' ? `samovar show ${id}, then samovar retry ${service}` : `samovar show ${id}`
+      const sentence = `${result}: ${whatHappened(operation)}${took}: ${reason}; next: ${next}`
+      teller.problem(`service ${service}`, fingerprintOf(operation), sentence)
+      return
+    }
+    default:
+      result satisfies never
+  }
+}
+
+/** The first time is told as it is, the second time as a service that keeps drifting; then it is corrected in silence. */
+function tellDrift({ log, journal, teller }: Telling, operation: Operation): void {
+  const { service, intent } = operation
+  const what = intent.reasons.map(reasonInWords).join(', ')
+  const setback = journal.setbacks().find((each) => each.service === service)
+  if (setback === undefined || setback.count < 2) log.info(service, `had drifted and was put right: ${what}`)
+  else {
+    const next =
+      'next: find out who or what changes it, or samovar pause it; it is put right with growing pauses'
+    teller.problem(`drift of ${service}`, 'keeps drifting', `it keeps drifting (${what}); ${next}`)
+    log.debug(service, `drifted again and was put right: ${what}`)
+  }
+}
+
+function whatHappened(operation: Operation): string {
+  const { kind, from, to } = operation
+  if (to === null) return kind
+  const before = from === null || from.digest === to.digest ? '' : `${shortImage(from)} -> `
+  return `${kind} ${before}${shortImage(to)}`
+}
+
+const downtime = (operation: Operation): string =>
+  operation.downtimeMs === null || operation.from === null
+    ? ''
+    : `, ${durationInWords(operation.downtimeMs)} of downtime`
+
+/** Steps as lines; what goes on for long is told now and then. */
+function logProgress({ log, journal, now }: Telling): Progress {
+  let lastLine = 0
+  const levelOf = (operation: Operation): 'debug' | 'info' =>
+    operation.intent.drift && journal.setbacks().some((each) => each.service === operation.service)
+      ? 'debug'
+      : 'info'
+  const nowAndThen = (every: number, say: () => void) => {
+    if (now() - lastLine < every) return
+    lastLine = now()
+    say()
+  }
+  return {
+    step(operation, name, phase, ms, detail) {
+      lastLine = now()
+      const { service } = operation
+      if (phase === 'begun') log.debug(service, `step "${name}" begins (${operation.id})`)
+      else if (phase === 'done')
+        log[levelOf(operation)](service, `step "${name}" done in ${durationInWords(ms)}`)
+      else log.warn(service, `step "${name}" failed after ${durationInWords(ms)}: ${detail}`)
+    },
+    pull(operation, seen) {
+      const of = seen.total > seen.bytes ? ` of ${megabytes(seen.total)}` : ''
+      nowAndThen(pullLineEvery, () => log.info(operation.service, `pulling: ${megabytes(seen.bytes)}${of}`))
+    },
+    health(operation, seen) {
+      if (seen.waitingFor.length === 0) return
+      const what = seen.ok ? seen.waitingFor.join(', ') : `${seen.check}: ${seen.said}`
+      nowAndThen(waitingLineEvery, () =>
+        log.info(operation.service, `not healthy after ${durationInWords(seen.ms)}; waiting for ${what}`),
+      )
+    },
+  }
+}
+
+const megabytes = (count: number): string => `${(count / 1e6).toFixed(1)} MB`

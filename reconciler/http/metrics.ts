@@ -1,0 +1,93 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Operation } from '../journal/operations.ts'
+import type { Status } from '../status.ts'
+
+/** What is asked at each scrape; nothing here looks at the engine or at Git. */
+export type MetricsSource = {
+  status(): Status
+  lastPassMs(): number | null
+  lastPassOk(): boolean
+  rollingOut(): number
+  now(): number
+}
+
+export type Metrics = { registry: Registry; operationEnded(operation: Operation): void }
+
+const states = ['idle', 'rolling-out', 'held', 'quarantined', 'stuck', 'paused'] as const
+const results = ['applied', 'untouched', 'reverted', 'stuck'] as const
+
+export function makeMetrics(source: MetricsSource, version: string): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const gauge = (name: string, help: string, value: () => number | null) => {
+    const made = new Gauge({
+      name: `samovar_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        const now = value()
+        if (now === null) this.reset()
+        else this.set(now)
+      },
+    })
+    return made
+  }
+  new Gauge({
+    name: 'samovar_build_info',
+    help: 'Version of Samovar',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version }, 1)
+  const seconds = (iso: string | null): number | null => (iso === null ? null : Date.parse(iso) / 1000)
+  gauge('last_pass_timestamp_seconds', 'When the last pass ended well', () =>
+    seconds(source.status().lastPass),
+  )
+  gauge('last_pass_success', '1 when the last pass could look at Git and the host, else 0', () =>
+    Number(source.lastPassOk()),
+  )
+  gauge('pass_duration_seconds', 'How long the last pass took', () => {
+    const ms = source.lastPassMs()
+    return ms === null ? null : ms / 1000
+  })
+  gauge('source_staleness_seconds', 'How long ago Git answered last', () => {
+    const fetched = seconds(source.status().fetchedAt)
+    return fetched === null ? null : source.now() / 1000 - fetched
+  })
+  gauge('update_in_progress', 'Roll-outs going on now', () => source.rollingOut())
+  servicesGauge(registry, source)
+  return { registry, operationEnded: countOperations(registry) }
+}
+
+function servicesGauge(registry: Registry, source: MetricsSource): void {
+  new Gauge({
+    name: 'samovar_services',
+    help: 'Services by how they stand',
+    labelNames: ['sync', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      // Every combination is there from the start, so that an alert on one can be written before it happens.
+      for (const sync of ['synced', 'out-of-sync']) for (const state of states) this.set({ sync, state }, 0)
+      for (const { sync, state } of source.status().services) this.inc({ sync, state })
+    },
+  })
+}
+
+function countOperations(registry: Registry): (operation: Operation) => void {
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `samovar_${name}`, help, labelNames, registers: [registry] })
+  const operations = counter('operations_total', 'Operations that ended', ['result'])
+  for (const result of results) operations.inc({ result }, 0)
+  const rollbacks = counter('rollbacks_total', 'Roll-outs that were put back, by Samovar or by a person')
+  const corrections = counter(
+    'drift_corrections_total',
+    'Services that were put right after they had drifted',
+  )
+  return (operation) => {
+    if (operation.result === 'running') return
+    operations.inc({ result: operation.result })
+    const byPerson = operation.kind === 'rollback' && operation.result === 'applied'
+    if (operation.result === 'reverted' || byPerson) rollbacks.inc()
+    if (operation.intent.drift && operation.result === 'applied') corrections.inc()
+  }
+}

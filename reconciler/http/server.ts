@@ -1,0 +1,67 @@
+import fastify from 'fastify'
+import type { Registry } from 'prom-client'
+import type { OperationDocument, PlanDocument } from '../documents.ts'
+import { SamovarError } from '../errors.ts'
+import type { Status } from '../status.ts'
+
+export type HttpSource = {
+  version: string
+  registry: Registry
+  status(): Status
+  plan(): PlanDocument
+  history(limit: number, service: string | undefined): OperationDocument[]
+  /** Why it is not ready, or null. */
+  notReady(): string | null
+}
+
+export type Server = { url: string; close(): Promise<void> }
+
+/**
+ * What others may look at: health, metrics, and the documents of the reading verbs. Nothing here changes anything, and
+ * nothing here waits for the engine or for Git: it tells what the last look saw.
+ *
+ * @throws SamovarError `settings-invalid` when the address cannot be listened at
+ */
+export async function startHttp(listen: { host: string; port: number }, source: HttpSource): Promise<Server> {
+  const server = fastify({ bodyLimit: 1024, forceCloseConnections: true })
+  server.get('/livez', () => ({ alive: true, version: source.version }))
+  server.get('/readyz', (_request, reply) => {
+    const reason = source.notReady()
+    return reply
+      .code(reason === null ? 200 : 503)
+      .send({ ready: reason === null, version: source.version, reason })
+  })
+  server.get('/metrics', async (_request, reply) =>
+    reply.type(source.registry.contentType).send(await source.registry.metrics()),
+  )
+  server.get('/api/status', () => source.status())
+  server.get('/api/plan', () => source.plan())
+  server.get('/api/backups', () => [])
+  server.get<{ Querystring: { limit?: string; service?: string } }>('/api/history', (request, reply) => {
+    const limit = Number(request.query.limit ?? 20)
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
+      return reply.code(400).send({ error: 'limit: expected a number from 1 to 1000' })
+    return source.history(limit, request.query.service)
+  })
+  server.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({ error: `there is no ${request.method} ${request.url.split('?')[0]}` }),
+  )
+  server.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+  })
+  try {
+    const url = await server.listen(listen)
+    return { url, close: () => server.close() }
+  } catch (error) {
+    await server.close()
+    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new SamovarError(
+      'settings-invalid',
+      `${listen.host}:${listen.port} cannot be listened at: ${why}`,
+      {
+        next: 'Set SAMOVAR_LISTEN to a free address and port.',
+        cause: error,
+      },
+    )
+  }
+}

@@ -1,0 +1,137 @@
+import { problemsOf, statusNow } from './current-status.ts'
+import { daemonLog } from './daemon-log.ts'
+import { operationDocument, planDocument } from './documents.ts'
+import { type Metrics, makeMetrics } from './http/metrics.ts'
+import { type Server, startHttp } from './http/server.ts'
+import { takeLock } from './journal/lock.ts'
+import { makeLog, oneLine } from './log.ts'
+import { type Loop, makeLoop } from './loop.ts'
+import { buildParts, type Parts } from './parts.ts'
+import type { Settings } from './settings.ts'
+import type { Problem, Status } from './status.ts'
+import { version } from './version.ts'
+
+/**
+ * How long the current step may take to its end after SIGTERM before it is cut: `docker stop` waits 10 s. Cutting is
+ * as safe as a crash: the journal knows where the work was, and the next start goes on from there.
+ */
+const grace = 8_000
+
+/**
+ * The daemon: settings -> parts -> loop + HTTP. Resolves when SIGTERM or SIGINT has ended it; everything is closed in
+ * reverse order. A second signal ends the process at once.
+ *
+ * @param write takes one line of the log
+ * @throws SamovarError `state-locked`, `settings-invalid`, `compose-unavailable`
+ */
+export async function runDaemon(settings: Settings, write: (line: string) => void): Promise<'ended' | 'cut'> {
+  const log = makeLog({ level: settings.logLevel, write, now: Date.now })
+  const stopping = new AbortController()
+  const onSignal = (name: NodeJS.Signals) => {
+    if (stopping.signal.aborted) process.exit(1)
+    log.info('samovar', `${name}: finishing or safely cutting the current step`)
+    stopping.abort(new Error(name))
+  }
+  const lock = takeLock(settings.stateDir, 'samovar run')
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  let parts: Parts | null = null
+  let server: Server | null = null
+  let cut = false
+  try {
+    parts = await buildParts(settings, stopping.signal)
+    const { loop, metrics } = work(parts, log, stopping.signal)
+    server = await serve(settings, { parts, loop, metrics })
+    log.info(
+      'samovar',
+      `version ${version} watches branch ${settings.branch}; ${server.url} tells how it goes`,
+    )
+    cut = (await untilEnded(loop, stopping.signal)) === 'cut'
+    return cut ? 'cut' : 'ended'
+  } finally {
+    await server?.close()
+    // What was cut still uses them; the end of the process is what ends it.
+    if (!cut) {
+      await parts?.close()
+      lock.release()
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    }
+    log.info('samovar', cut ? 'ended; the current step was cut, the next start goes on with it' : 'ended')
+  }
+}
+
+function work(
+  parts: Parts,
+  log: ReturnType<typeof makeLog>,
+  stopping: AbortSignal,
+): { loop: Loop; metrics: Metrics } {
+  const { progress, ...told } = daemonLog({ log, journal: parts.journal, now: parts.now })
+  const loop: Loop = makeLoop(parts, {
+    progress,
+    stopping,
+    told: {
+      ...told,
+      operationEnded(operation) {
+        told.operationEnded(operation)
+        metrics.operationEnded(operation)
+      },
+    },
+  })
+  const metrics = makeMetrics(
+    {
+      status: () => statusOf(parts, loop),
+      lastPassMs: () => loop.state.lastPassMs,
+      lastPassOk: () => loop.state.passes > 0 && loop.state.lastError === null,
+      rollingOut: () => parts.journal.unfinished().length,
+      now: parts.now,
+    },
+    version,
+  )
+  return { loop, metrics }
+}
+
+function serve(
+  settings: Settings,
+  { parts, loop, metrics }: { parts: Parts; loop: Loop; metrics: Metrics },
+): Promise<Server> {
+  const { journal } = parts
+  return startHttp(settings.listen, {
+    version,
+    registry: metrics.registry,
+    status: () => statusOf(parts, loop),
+    plan: () => planDocument(loop.state.outlook?.plan ?? null),
+    history: (limit, service) =>
+      journal
+        .history(limit, service)
+        .map((operation) => operationDocument(operation, journal.steps(operation.id))),
+    notReady: () =>
+      loop.state.passes > 0 ? null : (loop.state.lastError?.message ?? 'the first pass is not over yet'),
+  })
+}
+
+/** What the last look saw, with what the journal knows now. */
+function statusOf(parts: Parts, loop: Loop): Status {
+  const { outlook, lastError, lastReport } = loop.state
+  const problems: Problem[] = outlook === null ? [] : problemsOf(outlook)
+  if (lastError !== null)
+    problems.unshift({
+      about: 'last pass',
+      message: oneLine(lastError.message),
+      next: 'it is tried again; the log and `samovar doctor` tell more',
+    })
+  return statusNow(parts, { outlook, problems, findings: outlook?.findings ?? lastReport?.findings ?? [] })
+}
+
+async function untilEnded(loop: Loop, stopping: AbortSignal): Promise<'ended' | 'cut'> {
+  const running = loop.run().then(() => 'ended' as const)
+  const late = Promise.withResolvers<'cut'>()
+  let timer: NodeJS.Timeout | undefined
+  stopping.addEventListener('abort', () => {
+    timer = setTimeout(() => late.resolve('cut'), grace)
+  })
+  try {
+    return await Promise.race([running, late.promise])
+  } finally {
+    clearTimeout(timer)
+    running.catch(() => undefined)
+  }
+}

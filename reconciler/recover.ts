@@ -1,0 +1,40 @@
+import { isWaitedFor } from './compose/service-facts.ts'
+import type { Operation } from './journal/operations.ts'
+import { load, type Memory } from './look.ts'
+import { newerCommit } from './newer-commit.ts'
+import type { Parts } from './parts.ts'
+import { settleRollback } from './rollout/settle.ts'
+import { resume } from './rollout.ts'
+import { type PassOptions, workOf } from './work.ts'
+
+/**
+ * What a crash or a stop cut short comes before anything else. An engine that is away is found here, before an
+ * attempt is counted.
+ */
+export async function recover(parts: Parts, memory: Memory, options: PassOptions): Promise<Operation[]> {
+  const done: Operation[] = []
+  for (const operation of parts.journal.unfinished()) {
+    const project = parts.journal.note('project') ?? ''
+    await parts.engine.observe(project)
+    const { loaded } = await load(parts, memory, operation.commit).catch(() => ({ loaded: null }))
+    const work = workOf(parts, options, {
+      project,
+      root: loaded?.root ?? '',
+      endsByItself: (service) => loaded !== null && isWaitedFor(loaded.model, service),
+      secrets: loaded?.secrets ?? null,
+    })
+    // A fix that arrived meanwhile must not wait for the end of what it fixes.
+    const newer =
+      loaded === null
+        ? null
+        : newerCommit(parts, memory, { loaded, service: operation.service, hint: options.hint })
+    work.newer = newer?.signal ?? work.newer
+    options.busy(operation.intent.members.map((member) => member.service))
+    const resumed = await resume(work, operation).finally(() => newer?.end())
+    if (resumed.kind === 'rollback') settleRollback(parts.journal, resumed)
+    done.push(resumed)
+    options.ended?.(resumed)
+    options.busy([])
+  }
+  return done
+}
