@@ -9,6 +9,8 @@ import { containerOf, membersOf } from './plan/plan.ts'
 import type { Target } from './plan/target.ts'
 import type { Body } from './rollout/step.ts'
 
+const nothingToCheck = { within: 60_000, steady: 0, soak: 0, checks: [] }
+
 /**
  * A change of the plan as an operation to begin: who is swapped, who is stopped meanwhile, by which checks it is
  * judged, and how the new containers are made.
@@ -22,7 +24,11 @@ export function orderOf(
   const main = targets.list.find((target) => target.service === change.service)
   const policy = targets.policies[change.service]
   const before = parts.journal.lastApplied(change.service)
-  const health = policy?.health ?? { within: 60_000, steady: 0, soak: 0, checks: [] }
+  // A stopped container may be of an earlier version than the one that waits: it is judged as what it is. Of one that
+  // Samovar did not make nobody knows what it is.
+  const asItIs = change.action === 'start' && change.current?.image.digest !== '' ? change.current : null
+  const isBefore = asItIs !== null && asItIs.image.digest === before?.to?.digest
+  const health = (isBefore ? before.intent.health : policy?.health) ?? nothingToCheck
   const members =
     main === undefined
       ? leavingMember(change)
@@ -35,14 +41,14 @@ export function orderOf(
     kind: change.action === 'none' ? 'start' : change.action,
     commit: outlook.commit,
     from: change.current === null ? null : { ...change.current.image },
-    to: main === undefined ? null : main.image,
+    to: asItIs?.image ?? main?.image ?? null,
     intent: {
       members,
       quiesced:
         main === undefined || change.action === 'start' ? [] : quiescedBy(change.service, outlook, members),
       health,
       oldHealth: before?.intent.health ?? null,
-      configuration: main?.configuration ?? '',
+      configuration: (asItIs ?? main)?.configuration ?? '',
       reasons: change.reasons,
       drift: change.drift,
     },

@@ -44,7 +44,7 @@ export function hold(target: Target, change: Change, standing: Standing): string
       each.service === target.service && each.target === `${target.image.digest} ${target.configuration}`,
   )
   if (setback !== undefined && setback.nextAt > standing.now) {
-    return `tried ${setback.count} times (${setback.reason}); next try at ${moment(setback.nextAt, standing.timezone)}, or samovar retry ${target.service}`
+    return `tried ${setback.count === 1 ? 'once' : `${setback.count} times`} (${setback.reason}); next try at ${moment(setback.nextAt, standing.timezone)}, or samovar retry ${target.service}`
   }
   return heldByWindow(target, change, standing)
 }

@@ -107,7 +107,10 @@ function startMeanwhile(target: Target, change: Change, standing: Standing): Cha
   const { action, reasons } = stateDifference(target, change.current)
   if (action !== 'start') return change
   const meanwhile: Change = { ...change, action, reasons, drift: true, held: null }
-  return { ...meanwhile, held: hold(target, meanwhile, standing) }
+  // A setback of the version that waits says nothing about the one that is started.
+  const { image, configuration } = change.current
+  const asItIs = image.digest === '' ? target : { ...target, image, configuration }
+  return { ...meanwhile, held: hold(asItIs, meanwhile, standing) }
 }
 
 function difference(target: Target, seen: Seen | null): { action: Action; reasons: FieldDifference[] } {

@@ -100,7 +100,9 @@ async function wait(work: Work, operation: Operation, what: Wait): Promise<Healt
 /** Downtime ends when all checks have begun to pass; should they fail again, the next passing moment counts. */
 function noteServing(work: Work, operation: Operation): void {
   const { downSince } = operation.intent
-  operation.downtimeMs ??= downSince === null || downSince === undefined ? 0 : work.now() - downSince
+  // What did not run before has no downtime: nobody knows since when it was missed.
+  if (downSince === null || downSince === undefined) return
+  operation.downtimeMs ??= work.now() - downSince
 }
 
 function cutShort(work: Work, reason: string): SamovarError {
