@@ -1,6 +1,7 @@
 import { findingLine } from './desired-state.ts'
 import { codeOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
+import { waitingWords } from './health/waiting-words.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Request } from './journal/requests.ts'
 import type { Journal } from './journal.ts'
@@ -12,8 +13,8 @@ import type { PassReport } from './reconcile.ts'
 import type { Progress } from './rollout/step.ts'
 import { reasonInWords } from './status.ts'
 
-const waitingLineEvery = 30_000
-const pullLineEvery = 10_000
+/** A step that takes longer tells what it does, so that a log does not look like a hang. */
+const goesOnEvery = 15_000
 const quiet = 60 * 60_000
 
 type Telling = { log: Log; journal: Journal; teller: Teller; now: () => number }
@@ -167,37 +168,44 @@ const downtime = (operation: Operation): string =>
     ? ''
     : `, ${durationInWords(operation.downtimeMs)} of downtime`
 
-/** Steps as lines; what goes on for long is told now and then. */
-function logProgress({ log, journal, now }: Telling): Progress {
-  let lastLine = 0
+/** Steps as lines; a step that goes on for long tells now and then what it waits for. */
+function logProgress({ log, journal }: Telling): Progress {
+  let doing = ''
+  let inWords = waitingWords()
+  let ticking: NodeJS.Timeout | undefined
   const levelOf = (operation: Operation): 'debug' | 'info' =>
     operation.intent.drift && journal.setbacks().some((each) => each.service === operation.service)
       ? 'debug'
       : 'info'
-  const nowAndThen = (every: number, say: () => void) => {
-    if (now() - lastLine < every) return
-    lastLine = now()
-    say()
+  const goesOn = (operation: Operation, name: string) => {
+    const began = performance.now()
+    doing = ''
+    inWords = waitingWords()
+    ticking = setInterval(() => {
+      const after = durationInWords(performance.now() - began)
+      log.info(operation.service, `step "${name}" goes on after ${after}${doing === '' ? '' : `, ${doing}`}`)
+    }, goesOnEvery)
+    ticking.unref()
   }
   return {
     step(operation, name, phase, ms, detail) {
-      lastLine = now()
+      clearInterval(ticking)
       const { service } = operation
-      if (phase === 'begun') log.debug(service, `step "${name}" begins (${operation.id})`)
-      else if (phase === 'done')
+      if (phase === 'begun') {
+        log.debug(service, `step "${name}" begins (${operation.id})`)
+        goesOn(operation, name)
+      } else if (phase === 'done')
         log[levelOf(operation)](service, `step "${name}" done in ${durationInWords(ms)}`)
       else log.warn(service, `step "${name}" failed after ${durationInWords(ms)}: ${detail}`)
     },
-    pull(operation, seen) {
+    pull(_operation, seen) {
       const of = seen.total > seen.bytes ? ` of ${megabytes(seen.total)}` : ''
-      nowAndThen(pullLineEvery, () => log.info(operation.service, `pulling: ${megabytes(seen.bytes)}${of}`))
+      doing = `pulling: ${megabytes(seen.bytes)}${of}`
     },
     health(operation, seen) {
-      if (seen.waitingFor.length === 0) return
-      const what = seen.ok ? seen.waitingFor.join(', ') : `${seen.check}: ${seen.said}`
-      nowAndThen(waitingLineEvery, () =>
-        log.info(operation.service, `not healthy after ${durationInWords(seen.ms)}; waiting for ${what}`),
-      )
+      const before = doing
+      doing = inWords(seen)
+      if (doing !== before) log.debug(operation.service, doing)
     },
   }
 }

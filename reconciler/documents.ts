@@ -28,7 +28,7 @@ export function planDocument(plan: Plan | null): PlanDocument {
       action,
       reasons,
       held,
-      drift,
+      drift: drift && action !== 'none',
       together,
     })),
     foreign: plan.foreign.map((each) => each.name),

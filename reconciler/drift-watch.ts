@@ -1,9 +1,10 @@
 import type { EngineEvent } from './engine/engine.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
+import { isParked } from './plan/target.ts'
 
-/** `healthy` and `start` are no drift; `die` and `stop` come together, one of them is enough. */
-export const driftActions: ReadonlySet<string> = new Set([
+/** `healthy` is no drift, nor is `start` of a service's own container; `die` and `stop` come together, one of them is enough. */
+const driftActions: ReadonlySet<string> = new Set([
   'die',
   'destroy',
   'unhealthy',
@@ -13,6 +14,10 @@ export const driftActions: ReadonlySet<string> = new Set([
   'connect',
   'disconnect',
 ])
+
+/** Whether an event means that the host may no longer be as it was rolled out. */
+export const isDrift = (event: EngineEvent): boolean =>
+  driftActions.has(event.action) || (event.action === 'start' && isParked(event))
 
 /**
  * Follows the events of a project; when the project gets another name, those of the new one. What happened to a

@@ -86,18 +86,27 @@ export class SamovarError extends Error {
   readonly code: ErrorCode
   /** What the reader should do next; the table's general advice when nothing better is known. */
   readonly next: string
+  /** True when `next` is about this very case. */
+  readonly advises: boolean
 
   constructor(code: ErrorCode, message: string, options: { next?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'SamovarError'
     this.code = code
     this.next = options.next ?? errorTable[code].solve
+    this.advises = options.next !== undefined
   }
 }
 
 /** The code of an error that Samovar raised, or undefined for any other value. */
 export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof SamovarError ? error.code : undefined
+}
+
+/** What happened and, when the error knows one for this very case, the next step. */
+export function reasonOf(error: unknown): string {
+  const advice = error instanceof SamovarError && error.advises ? `; next: ${error.next}` : ''
+  return sentenceOf(error) + advice
 }
 
 /** One sentence of any thrown value, without a stack. */

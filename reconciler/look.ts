@@ -2,7 +2,7 @@ import { configurationDifferences } from './compose/configuration-differences.ts
 import type { Finding } from './desired-state.ts'
 import type { ContainerBody, FieldDifference } from './engine/container-body.ts'
 import { type Inspected, type Running, samovarLabels } from './engine/engine.ts'
-import { sentenceOf } from './errors.ts'
+import { codeOf, sentenceOf } from './errors.ts'
 import { everyService } from './journal/standing.ts'
 import { type Loaded, loadCommit } from './load.ts'
 import type { Parts } from './parts.ts'
@@ -55,7 +55,7 @@ export async function look(
   options: LookOptions,
 ): Promise<Outlook | { findings: Finding[]; commit: string }> {
   const { commit: head, problem } = await newestCommit(parts, options.fetch)
-  const attempt = await load(parts, memory, head)
+  const attempt = await load(parts, memory, head).catch((error: unknown) => unreadable(parts, error))
   let { loaded } = attempt
   if (loaded === null) {
     const lastGood = parts.journal.note('last-good-commit')
@@ -85,6 +85,16 @@ export async function look(
     running,
     plan,
     lookedAt,
+  }
+}
+
+/** A secret that the newest commit names and this host does not have is a fault of that commit, not of the pass. */
+function unreadable(parts: Parts, error: unknown): { loaded: null; findings: Finding[] } {
+  if (codeOf(error) !== 'settings-invalid') throw error
+  const file = `${parts.settings.directory}/host.yaml`
+  return {
+    loaded: null,
+    findings: [{ file, line: 1, column: 1, key: 'variables', message: sentenceOf(error) }],
   }
 }
 
@@ -225,7 +235,9 @@ function standingOf(
     if (applied !== null)
       lastApplied.set(target.service, `${applied.to?.digest ?? ''} ${applied.intent.configuration}`)
     const fingerprint = `${last?.to?.digest ?? ''} ${last?.intent.configuration ?? ''}`
-    if (last?.result === 'stuck' && fingerprint === `${target.image.digest} ${target.configuration}`)
+    const sameTarget =
+      last?.kind === 'rollback' || fingerprint === `${target.image.digest} ${target.configuration}`
+    if (last?.result === 'stuck' && sameTarget)
       stuck.push({ service: target.service, operation: last.id, reason: last.reason })
   }
   return {

@@ -1,7 +1,7 @@
 import { rememberPass } from './current-status.ts'
-import { driftActions, watchProject } from './drift-watch.ts'
+import { isDrift, watchProject } from './drift-watch.ts'
 import type { EngineEvent } from './engine/engine.ts'
-import { sentenceOf } from './errors.ts'
+import { SamovarError, sentenceOf } from './errors.ts'
 import { nextPoll } from './git/next-poll.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Request } from './journal/requests.ts'
@@ -9,7 +9,7 @@ import { type Memory, newMemory, type Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import { windowAt } from './plan/windows.ts'
 import { type PassReport, pass } from './reconcile.ts'
-import { askedAtOnce, type TakenRequests, takeRequests } from './requests.ts'
+import { askedAtOnce, dropRequests, type TakenRequests, takeRequests } from './requests.ts'
 import { rollBack } from './roll-back.ts'
 import type { Progress } from './rollout/step.ts'
 import type { PassOptions } from './work.ts'
@@ -104,7 +104,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
 
   function onEvent(event: EngineEvent): void {
     if (!isOurs(event)) return
-    if (!driftActions.has(event.action) || busy.includes(event.service)) return
+    if (!isDrift(event) || busy.includes(event.service)) return
     note(`${event.service || 'a container'}: ${event.action}`, event)
     wake()
   }
@@ -177,6 +177,10 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
       wake()
     },
     async run() {
+      const gone = new SamovarError('interrupted', 'the daemon that was asked ended before it was done', {
+        next: 'Ask again.',
+      })
+      dropRequests(parts, gone)
       while (!stopping.aborted) {
         const why = [...new Set(triggers.map((each) => each.why))].join(', ')
         if (triggers.some((each) => each.event !== null)) lastEventPass = parts.clock.now()

@@ -3,7 +3,8 @@ import { load, type Memory, newMemory, targetsOnce } from './look.ts'
 import type { Parts } from './parts.ts'
 import { fingerprintOf } from './plan/target.ts'
 
-type Watch = { loaded: Loaded; service: string; hint: EventTarget }
+/** `services`: the one that is rolled out, and those that are swapped with it. */
+type Watch = { loaded: Loaded; services: string[]; hint: EventTarget }
 
 /**
  * Looks at Git while a service is being rolled out, at the pace of `poll` and whenever somebody hints that it moved.
@@ -21,7 +22,7 @@ export function newerCommit(
     looking ??= isFix(parts, memory, watch)
       .then((fix) => {
         if (fix !== null)
-          found.abort(new Error(`a newer commit (${fix.slice(0, 8)}) changes ${watch.service}`))
+          found.abort(new Error(`a newer commit (${fix.slice(0, 8)}) changes ${watch.services[0]}`))
       })
       // Git away or a bad commit: neither is a reason to cut anything; the next pass tells of it.
       .catch(() => undefined)
@@ -58,9 +59,12 @@ async function isFix(parts: Parts, memory: Memory, watch: Watch): Promise<string
 async function wanted(
   parts: Parts,
   memory: Memory,
-  about: { loaded: Loaded; service: string },
+  about: { loaded: Loaded; services: string[] },
 ): Promise<string> {
   const targets = await targetsOnce(parts, memory, about.loaded)
-  const target = targets.list.find((each) => each.service === about.service)
-  return `${target === undefined ? 'gone' : fingerprintOf(target)} ${JSON.stringify(targets.policies[about.service]?.health)}`
+  const each = about.services.map((service) => {
+    const target = targets.list.find((one) => one.service === service)
+    return [target === undefined ? 'gone' : fingerprintOf(target), targets.policies[service]?.health]
+  })
+  return JSON.stringify(each)
 }

@@ -1,4 +1,5 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
+import { readdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ComposeCommand, findCompose } from './compose-config.ts'
 import { connectDocker } from './engine/docker.ts'
@@ -118,11 +119,31 @@ async function sharedSource(settings: SourceSettings): Promise<Source> {
     fetch: () => turn(() => source.fetch()),
     head: () => source.head(),
     lastGood: () => source.lastGood(),
-    checkout: (commit) => turn(() => source.checkout(commit)),
-    keepOnly: (commits) => turn(() => source.keepOnly(commits)),
+    checkout: (commit) =>
+      turn(async () => {
+        const checkout = await source.checkout(commit)
+        await utimes(checkout.directory, new Date(), new Date())
+        return checkout
+      }),
+    keepOnly: (commits) =>
+      turn(async () =>
+        source.keepOnly([...commits, ...(await lately(join(settings.stateDir, 'checkouts')))]),
+      ),
     commitInfo: (commit) => turn(() => source.commitInfo(commit)),
     changedFiles: (before, after) => turn(() => source.changedFiles(before, after)),
   }
+}
+
+/** Another process may be reading a checkout that it asked for a moment ago. */
+const reading = 5 * 60_000
+
+async function lately(checkouts: string): Promise<string[]> {
+  const asked: string[] = []
+  for (const name of await readdir(checkouts)) {
+    const { mtimeMs } = await stat(join(checkouts, name))
+    if (Date.now() - mtimeMs < reading) asked.push(name)
+  }
+  return asked
 }
 
 const longestWait = 90_000

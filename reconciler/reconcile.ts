@@ -7,11 +7,12 @@ import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
 import type { Plan } from './plan/plan.ts'
-import { recover } from './recover.ts'
+import { notFinished, recover } from './recover.ts'
 import { missingLastGood, runLastGood } from './roll-back.ts'
 import { orderOf } from './roll-out-order.ts'
 import { startStopped, takeLeave } from './rollout/mend.ts'
 import { rollOut } from './rollout.ts'
+import { stopParked } from './stop-parked.ts'
 import { tidyUp } from './tidy-up.ts'
 import { type PassOptions, workOf } from './work.ts'
 
@@ -37,9 +38,13 @@ export type PassReport = {
  */
 export async function pass(parts: Parts, memory: Memory, options: PassOptions): Promise<PassReport> {
   const recovered = await recover(parts, memory, options)
+  const open = recovered.find((operation) => operation.result === 'running')
+  if (open !== undefined) throw notFinished(open, options)
   const tried = new Set<string>()
   const operations = [...recovered]
   let outlook = await look(parts, memory, { fetch: true, ignoreWindows: options.now })
+  if ('plan' in outlook && (await stopParked(parts, outlook)))
+    outlook = await look(parts, memory, { fetch: false, ignoreWindows: options.now })
   while ('plan' in outlook) {
     options.looked?.(outlook)
     const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
@@ -53,7 +58,10 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
     if (operation === null) continue
     operations.push(operation)
     options.ended?.(operation)
-    memory.trusted.clear()
+    for (const { current, kept } of operation.intent.members) {
+      if (current !== null) memory.trusted.delete(current.instance)
+      if (kept !== null) memory.trusted.delete(kept.instance)
+    }
     if (operation.result === 'running') break
     const again = await look(parts, memory, { fetch: false, ignoreWindows: options.now })
     if ('plan' in again) outlook = { ...again, sourceProblem: outlook.sourceProblem }
@@ -122,16 +130,17 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
   const { outlook, change, options } = task
   const { loaded } = outlook
   parts.journal.writeNote('project', loaded.state.host.project)
-  const newer = newerCommit(parts, memory, { loaded, service: change.service, hint: options.hint })
   const work = workOf(parts, options, {
     project: loaded.state.host.project,
     root: loaded.root,
     endsByItself: (service) => isWaitedFor(loaded.model, service),
     secrets: loaded.secrets,
   })
-  work.newer = newer.signal
   const { wanted, body } = orderOf(parts, outlook, change)
-  options.busy(wanted.intent.members.map((member) => member.service))
+  const services = wanted.intent.members.map((member) => member.service)
+  const newer = newerCommit(parts, memory, { loaded, services, hint: options.hint })
+  work.newer = newer.signal
+  options.busy(services)
   try {
     switch (change.action) {
       case 'start':

@@ -1,4 +1,5 @@
 import { isWaitedFor } from './compose/service-facts.ts'
+import { SamovarError } from './errors.ts'
 import type { Operation } from './journal/operations.ts'
 import { load, type Memory } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
@@ -23,13 +24,12 @@ export async function recover(parts: Parts, memory: Memory, options: PassOptions
       endsByItself: (service) => loaded !== null && isWaitedFor(loaded.model, service),
       secrets: loaded?.secrets ?? null,
     })
+    const services = operation.intent.members.map((member) => member.service)
     // A fix that arrived meanwhile must not wait for the end of what it fixes.
     const newer =
-      loaded === null
-        ? null
-        : newerCommit(parts, memory, { loaded, service: operation.service, hint: options.hint })
+      loaded === null ? null : newerCommit(parts, memory, { loaded, services, hint: options.hint })
     work.newer = newer?.signal ?? work.newer
-    options.busy(operation.intent.members.map((member) => member.service))
+    options.busy(services)
     const resumed = await resume(work, operation).finally(() => newer?.end())
     if (resumed.kind === 'rollback') settleRollback(parts.journal, resumed)
     done.push(resumed)
@@ -37,4 +37,14 @@ export async function recover(parts: Parts, memory: Memory, options: PassOptions
     options.busy([])
   }
   return done
+}
+
+/** Nothing new is begun while an operation is open: both would work on the same containers. */
+export function notFinished(open: Operation, options: PassOptions): SamovarError {
+  return options.stopping.aborted
+    ? new SamovarError('interrupted', 'Samovar was told to stop')
+    : new SamovarError(
+        'engine-unreachable',
+        `the roll-out of ${open.service} (${open.id}) could not be finished yet`,
+      )
 }

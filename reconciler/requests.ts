@@ -41,6 +41,12 @@ export function takeRequests(parts: Pick<Parts, 'journal' | 'now'>): TakenReques
   }
 }
 
+/** At the start of a daemon: what its predecessor left unanswered is answered, and done by nobody. */
+export function dropRequests(parts: Pick<Parts, 'journal' | 'now'>, why: SamovarError): void {
+  const problem: Answer = { problem: { code: why.code, message: why.message, next: why.next } }
+  parts.journal.dropRequests(JSON.stringify(problem), parts.now())
+}
+
 /** What `apply --now` asked for: the named services, or all (an empty list) as soon as one asked for all. */
 export function askedAtOnce(requests: TakenRequests): { services: string[]; now: true } | null {
   const atOnce = requests.open().filter((request) => request.kind === 'pass-now')

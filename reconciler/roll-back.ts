@@ -8,6 +8,7 @@ import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
 import { containerOf } from './plan/plan.ts'
 import { shortImage, type Target } from './plan/target.ts'
+import { notFinished, recover } from './recover.ts'
 import { orderOf } from './roll-out-order.ts'
 import { settleRollback } from './rollout/settle.ts'
 import { rollOut } from './rollout.ts'
@@ -21,6 +22,8 @@ import { type PassOptions, workOf } from './work.ts'
  * @throws SamovarError `no-rollback-target`, `data-not-supported`, and what a pass throws
  */
 export async function rollBack(parts: Parts, options: PassOptions, service: string): Promise<Operation> {
+  const open = (await recover(parts, newMemory(), options)).find((each) => each.result === 'running')
+  if (open !== undefined) throw notFinished(open, options)
   const { ran, before } = rollbackTarget(parts.journal, service)
   const { loaded, target, outlook } = await asItWas(parts, before)
   if (target.problem !== null) throw new SamovarError('data-not-supported', target.problem)

@@ -76,8 +76,9 @@ function memberOf(outlook: Outlook, target: Target): Member {
     image: target.image,
     shares,
     checks: outlook.targets.policies[target.service]?.health.checks ?? [],
-    keepsData: (outlook.targets.policies[target.service]?.data.length ?? 0) > 0,
     current: current === null ? null : revisioned(current),
+    configuration: target.configuration,
+    before: current === null ? null : imageOf(current),
     oldImageId: current?.image.id ?? null,
     candidate: null,
     kept: null,
@@ -93,8 +94,9 @@ function leavingMember(change: Change): Member[] {
       image: { ...change.current.image },
       shares: {},
       checks: [],
-      keepsData: false,
       current: revisioned(change.current),
+      configuration: change.current.configuration,
+      before: imageOf(change.current),
       oldImageId: change.current.image.id,
       candidate: null,
       kept: null,
@@ -110,6 +112,8 @@ function quiescedBy(service: string, outlook: Outlook, members: Member[]) {
     .filter((each): each is Running => each?.state === 'running')
     .map(revisioned)
 }
+
+const imageOf = ({ image }: Running) => ({ name: image.name, tag: image.tag, digest: image.digest })
 
 const revisioned = ({ instance, name, revision }: Running) => ({ instance, name, revision })
 

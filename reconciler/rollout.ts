@@ -1,9 +1,9 @@
-import { SamovarError, sentenceOf } from './errors.ts'
+import { reasonOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Decision, NewOperation, Operation } from './journal/operations.ts'
 import { backUp } from './rollout/back-up.ts'
 import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
 import { resumeMend } from './rollout/mend.ts'
-import { create, preflight } from './rollout/prepare.ts'
+import { create, isSameImage, preflight } from './rollout/prepare.ts'
 import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
 import { type Body, mustStop, type Step, stepsOf, type Work } from './rollout/step.ts'
 import { bringBack, quiesce, removeCandidates, setAside, start, startQuiesced } from './rollout/swap.ts'
@@ -46,6 +46,8 @@ async function carryOut(work: Work, operation: Operation, body: Body | null): Pr
     try {
       if (body !== null) {
         await step('preflight', () => preflight(work, operation))
+        if (isSameImage(work, operation))
+          return finish(work, operation, 'applied', 'the same image for this platform: nothing was replaced')
         await step('create', () => create(work, operation, body))
         await step('quiesce', () => quiesce(work, operation))
         await step('back up', () => backUp(work, operation))
@@ -56,13 +58,7 @@ async function carryOut(work: Work, operation: Operation, body: Body | null): Pr
       decide(work, operation, 'keep', '')
     } catch (error) {
       if (replacedAnything(work, operation) && mustStop(work, error)) return operation
-      decide(
-        work,
-        operation,
-        replacedAnything(work, operation) ? 'revert' : 'leave',
-        sentenceOf(error),
-        error,
-      )
+      decide(work, operation, replacedAnything(work, operation) ? 'revert' : 'leave', reasonOf(error), error)
     }
   }
   switch (operation.decision) {
@@ -111,7 +107,9 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     await step('check health again', () => checkOldHealth(work, operation))
     await step('verify digest', () => verifyOld(work, operation))
     await step('quarantine', () => quarantine(work, operation))
-    return finish(work, operation, 'reverted', operation.reason)
+    const wentBack = operation.intent.members.some((member) => member.kept !== null)
+    // Without an old version there was nothing to go back to: what was made is taken away again.
+    return finish(work, operation, wentBack ? 'reverted' : 'untouched', operation.reason)
   } catch (error) {
     if (mustStop(work, error)) return operation
     return finish(work, operation, 'stuck', `${operation.reason}; going back failed: ${sentenceOf(error)}`)

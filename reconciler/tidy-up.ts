@@ -3,6 +3,7 @@ import type { Outlook } from './look.ts'
 import { removeUnusedMountedFiles } from './mounted-files-in-use.ts'
 import type { Parts } from './parts.ts'
 import { imagesToDrop } from './plan/images-to-drop.ts'
+import { isParked } from './plan/target.ts'
 
 /**
  * What may go after a pass: containers whose soak is over, images nobody uses and nobody could go back to, checkouts
@@ -15,6 +16,9 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
   const { engine, journal, now } = parts
   for (const row of journal.kept()) {
     if (row.discardAt > now()) continue
+    const seen = outlook.running.find((each) => each.instance === row.kept.instance)
+    // Only what still stands aside: a person may have started it, or given it a name of its own.
+    if (seen !== undefined && (!isParked(seen) || seen.state === 'running')) continue
     await engine.discard(row.kept)
     discarded.push(row.kept.instance)
     journal.discarded(row.operation, row.service)
@@ -35,5 +39,6 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
     now: now(),
   })
   await parts.source.keepOnly([outlook.commit])
+  journal.forgetOld(now(), new Set(outlook.running.map((each) => each.instance)))
   return discarded
 }

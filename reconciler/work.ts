@@ -52,6 +52,8 @@ function maskedProgress(progress: Progress, secrets: ReadonlySet<string>): Progr
 /** Short secrets are masked too: a false `***` in a log is better than a password. */
 export function masked(text: string, secrets: ReadonlySet<string>): string {
   let result = text
-  for (const secret of secrets) if (secret !== '') result = result.replaceAll(secret, '***')
+  // The longest first: one secret may be the beginning of another.
+  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length))
+    if (secret !== '') result = result.replaceAll(secret, '***')
   return result
 }

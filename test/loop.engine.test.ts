@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { findCompose } from '../reconciler/compose-config.ts'
+import type { Engine } from '../reconciler/engine/engine.ts'
 import { type PretendHost, pretendHost } from '../reconciler/engine/in-memory.ts'
 import { SamovarError } from '../reconciler/errors.ts'
 import { openSource } from '../reconciler/git/checkout.ts'
@@ -58,7 +59,7 @@ async function startLoop(poll = '1h'): Promise<Stage> {
   })
   const parts: Parts = {
     settings,
-    engine: host.engine,
+    engine: { ...host.engine, watch: lateEvents(host) },
     compose,
     source,
     journal,
@@ -109,6 +110,12 @@ async function startLoop(poll = '1h'): Promise<Stage> {
       await state[Symbol.asyncDispose]()
     },
   }
+}
+
+/** An engine's events come a moment after the call that caused them has been answered. */
+function lateEvents({ engine }: PretendHost): Engine['watch'] {
+  return (project, onEvent, onGap, signal) =>
+    engine.watch(project, (event) => void setTimeout(() => onEvent(event), 30), onGap, signal)
 }
 
 const applied = (stage: Stage, tag: string) =>

@@ -47,6 +47,7 @@ export async function askDaemon(
       lockOwner(stateDir) === null &&
       [...open].every((id) => journal.requestResult(id) === null)
     ) {
+      for (const id of open) journal.withdrawRequest(id)
       throw new SamovarError('interrupted', 'the daemon ended before it answered', {
         next: 'Start it again, or repeat this command: without a daemon it does the work itself.',
       })

@@ -1,5 +1,5 @@
 import type { PullProgress } from '../engine/engine.ts'
-import type { HealthProgress } from '../health/wait-until-healthy.ts'
+import { waitingWords } from '../health/waiting-words.ts'
 import type { Operation, Step } from '../journal/operations.ts'
 import type { Progress } from '../rollout/step.ts'
 import { type Console, printable } from './console.ts'
@@ -47,6 +47,7 @@ export function endLines(console: Console, operation: Operation): string[] {
 export function screenProgress(console: Console): Progress & Disposable {
   let shown = ''
   let now: { service: string; step: string; began: number; more: string } | null = null
+  let inWords = waitingWords()
   let pull: { began: number; from: number } | null = null
   const draw = () => {
     if (now !== null) console.live(liveLine(now.step, performance.now() - now.began, now.more))
@@ -57,6 +58,7 @@ export function screenProgress(console: Console): Progress & Disposable {
       if (shown !== operation.id) console.line(headLine(console, operation))
       shown = operation.id
       pull = null
+      if (phase === 'begun') inWords = waitingWords()
       now =
         phase === 'begun'
           ? { service: operation.service, step: name, began: performance.now(), more: '' }
@@ -69,7 +71,8 @@ export function screenProgress(console: Console): Progress & Disposable {
       if (now !== null) now.more = pullInWords(seen, pull)
     },
     health(_operation, seen) {
-      if (now !== null) now.more = healthInWords(seen)
+      const words = inWords(seen)
+      if (now !== null) now.more = words
     },
     [Symbol.dispose]: () => clearInterval(ticking),
   }
@@ -85,9 +88,4 @@ export function pullInWords(seen: PullProgress, since: { began: number; from: nu
   const rate = seconds < 0.5 ? '' : `, ${bytes((seen.bytes - since.from) / seconds)}/s`
   const of = seen.total > seen.bytes ? ` of ${bytes(seen.total)}` : ''
   return `pulling ${bytes(seen.bytes)}${of}${rate}, ${seen.layersDone} of ${seen.layers} layers`
-}
-
-export function healthInWords(seen: HealthProgress): string {
-  if (seen.waitingFor.length === 0) return 'all checks pass'
-  return seen.ok ? `waiting for ${seen.waitingFor.join(', ')}` : `waiting for ${seen.check}: ${seen.said}`
 }

@@ -80,11 +80,17 @@ function eventOf(wire: WireEvent, project: string): EngineEvent | null {
   const about = wire.Actor.Attributes
   if (wire.Type === 'network') {
     const instance = about['container']
-    return instance === undefined ? null : { instance, service: '', action: wire.Action, at }
+    return instance === undefined ? null : { instance, service: '', action: wire.Action, name: '', at }
   }
   if (about['com.docker.compose.project'] !== project) return null
   const action = wire.Action.startsWith('health_status:')
     ? wire.Action.slice('health_status:'.length).trim()
     : wire.Action
-  return { instance: wire.Actor.ID, service: about['com.docker.compose.service'] ?? '', action, at }
+  return {
+    instance: wire.Actor.ID,
+    service: about['com.docker.compose.service'] ?? '',
+    action,
+    name: about['name'] ?? '',
+    at,
+  }
 }

@@ -17,7 +17,9 @@ import { splitReference } from './image-reference.ts'
 const outputLimit = 64 * 1024
 
 /** Looking at containers: observe, inspect, logs, events, commands inside. */
-export function dockerLook(docker: Docker): Pick<Engine, 'observe' | 'inspect' | 'run' | 'logs' | 'watch'> {
+export function dockerLook(
+  docker: Docker,
+): Pick<Engine, 'observe' | 'inspect' | 'holder' | 'run' | 'logs' | 'watch'> {
   /** Image defaults never change under one id, so each is asked for once. */
   const images = new Map<string, { digests: string[]; defaults: ImageDefaults } | null>()
 
@@ -67,6 +69,17 @@ export function dockerLook(docker: Docker): Pick<Engine, 'observe' | 'inspect' |
       return inspectedOf(seen, image)
     },
 
+    async holder(name) {
+      try {
+        const seen = await docker.getContainer(name).inspect()
+        // The Engine also takes the beginning of an id for a name.
+        return seen.Name === `/${name}` ? seen.Id : null
+      } catch (error) {
+        if (statusOf(error) === 404) return null
+        throw refused(error, `looking for ${name}`)
+      }
+    },
+
     async run(instance, command, timeoutMs) {
       const name = instance.slice(0, 12)
       try {
@@ -111,7 +124,7 @@ function runningOf(seen: Docker.ContainerInfo): Running {
     name,
     service: labels['com.docker.compose.service'] ?? '',
     node: '',
-    image: { id: seen.ImageID, ...splitReference(labels[samovarLabels.image] ?? '') },
+    image: { id: seen.ImageID, ...imageOfContainer(seen) },
     state: seen.State as InstanceState,
     health: healthInStatus(seen.Status),
     exitCode: exitCodeInStatus(seen.Status),
@@ -123,6 +136,14 @@ function runningOf(seen: Docker.ContainerInfo): Running {
     networks: Object.keys(seen.NetworkSettings?.Networks ?? {}).sort(),
     revision: `${seen.Id} ${name}`,
   }
+}
+
+/** What Samovar wrote on it; for a container of somebody else the name it was made with, without a digest. */
+function imageOfContainer(seen: Docker.ContainerInfo): { name: string; tag: string; digest: string } {
+  const written = seen.Labels[samovarLabels.image]
+  if (written !== undefined) return splitReference(written)
+  if (seen.Image.startsWith('sha256:')) return { name: '', tag: '', digest: '' }
+  return { ...splitReference(seen.Image), digest: '' }
 }
 
 /** The list call carries health only as text: `Up 2 minutes (healthy)`, `(health: starting)`. */

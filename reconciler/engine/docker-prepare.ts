@@ -67,7 +67,11 @@ export function dockerPrepare(docker: Docker, apiVersion: string): Prepare {
       // A container that keeps crashing refuses the update between two starts (HTTP 500, 409); stop ends that.
       await doneAlready([404, 409, 500], doing, () => container.update({ RestartPolicy: { Name: 'no' } }))
       await doneAlready([304, 404], doing, () => container.stop())
-      await doneAlready([404, 409], doing, () => container.remove({ v: false, force: false }))
+      const neverStarted = await confirmExit(docker, candidate)
+      await doneAlready([404, 409], doing, () =>
+        // Anonymous volumes of a container that never ran are empty, and nobody else's.
+        container.remove({ v: neverStarted, force: false }),
+      )
     },
   }
 }
@@ -159,4 +163,24 @@ async function makeVolume(docker: Docker, volume: VolumeBody): Promise<void> {
     .catch((error: unknown) => {
       throw refused(error, `creating volume ${volume.name}`)
     })
+}
+
+/** Answers whether it never ran. The old one must not be started beside a new one whose process would not end. */
+async function confirmExit(docker: Docker, candidate: Candidate): Promise<boolean> {
+  const seen = await docker
+    .getContainer(candidate.instance)
+    .inspect()
+    .catch((error: unknown) => {
+      if (statusOf(error) === 404) return null
+      throw refused(error, `inspecting the new container of ${candidate.service}`)
+    })
+  if (seen === null) return false
+  if (!seen.State.Running && seen.State.Pid === 0) return !(Date.parse(seen.State.StartedAt) > 0)
+  throw new SamovarError(
+    'engine-refused',
+    `the new container of ${candidate.service} was stopped, but its process still runs`,
+    {
+      next: 'Nothing else was started on its volumes. Look at the process on the host, then `samovar apply`.',
+    },
+  )
 }

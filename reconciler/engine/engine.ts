@@ -17,6 +17,9 @@ export interface Engine {
   /** Everything about one instance: the slow, exact look. Throws `not-found` when it is gone. */
   inspect(instance: string): Promise<Inspected>
 
+  /** The instance that has a name now, of whatever project, or null. */
+  holder(name: string): Promise<string | null>
+
   /** The digest (`sha256:...`) a tag has in its registry now. Throws `image-unavailable`. */
   resolve(reference: string): Promise<string>
 
@@ -217,6 +220,8 @@ export type EngineEvent = {
   service: string
   /** `die`, `destroy`, `unhealthy`, `update`, `rename`, `start`, `connect`, `disconnect`, ... */
   action: string
+  /** Name of the container when the engine tells it, else empty. */
+  name: string
   /** Milliseconds since 1970, the engine's clock. */
   at: number
 }

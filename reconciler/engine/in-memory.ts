@@ -69,6 +69,9 @@ export function pretendHost(now: () => number = Date.now) {
         addresses: {},
       }
     },
+    async holder(name) {
+      return [...containers.values()].find((container) => container.name === name)?.id ?? null
+    },
     async resolve(reference) {
       called('resolve', reference)
       const image = registry.get(reference)

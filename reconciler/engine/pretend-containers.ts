@@ -49,7 +49,8 @@ export function pretendContainers(registry: PretendRegistry, now: () => number) 
 
   const tell = (container: PretendContainer, action: string): void => {
     const service = container.body.Labels['com.docker.compose.service'] ?? ''
-    for (const watcher of watchers) watcher({ instance: container.id, service, action, at: now() })
+    for (const watcher of watchers)
+      watcher({ instance: container.id, service, action, name: container.name, at: now() })
   }
   const behaviourOf = (container: PretendContainer): Behaviour =>
     [...registry.values()].find((image) => imageId(image.digest) === container.imageId)?.behaviour ?? {}

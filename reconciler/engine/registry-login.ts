@@ -60,13 +60,24 @@ function askHelper(helper: string, registry: string): Promise<Login | undefined>
   return new Promise((resolve) => {
     const child = execFile(`docker-credential-${helper}`, ['get'], { timeout: 15_000 }, (error, output) => {
       if (error !== null) return resolve(undefined)
-      const { Username, Secret } = JSON.parse(output) as { Username: string; Secret: string }
+      const { Username, Secret } = parsed(output)
+      if (Username === undefined || Secret === undefined) return resolve(undefined)
       resolve(
         Username === '<token>'
           ? { identitytoken: Secret, serveraddress: registry }
           : { username: Username, password: Secret, serveraddress: registry },
       )
     })
+    // A helper that ends without reading is no reason for us to end.
+    child.stdin?.on('error', () => undefined)
     child.stdin?.end(registry)
   })
+}
+
+function parsed(output: string): { Username?: string; Secret?: string } {
+  try {
+    return JSON.parse(output) as { Username?: string; Secret?: string }
+  } catch {
+    return {}
+  }
 }

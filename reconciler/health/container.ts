@@ -41,6 +41,8 @@ function judge(
     return over(`restarted ${times(restarts)} (${seen.name}), last exit code ${seen.exitCode}`)
   switch (seen.state) {
     case 'running':
+      // A job is not done as long as it runs; who waits for its completion must not go on.
+      if (context.endsByItself === true) return { ok: false, said: `still running (${seen.name})` }
       return judgeHealth(seen, health)
     case 'exited':
       if (context.endsByItself === true && seen.exitCode === 0) {

@@ -27,9 +27,11 @@ export type Member = {
   shares: Record<string, string>
   /** Its own checks; the first member is judged by those of the operation. */
   checks: HealthCheck[]
-  /** True when it must not lose what is in its volumes. */
-  keepsData: boolean
   current: Revisioned | null
+  /** Keyed hash of the configuration it is given. */
+  configuration: string
+  /** What ran before, as far as it is known; null when nothing ran. */
+  before: ImageReference | null
   /** Local id of the image that ran before; null when nothing ran. */
   oldImageId: string | null
   candidate: Candidate | null

@@ -33,6 +33,20 @@ export function openRequests(database: DatabaseSync) {
       const row = database.prepare('select result from requests where id = ?').get(id)
       return row === undefined || row['result'] === null ? null : String(row['result'])
     },
+    /** What was asked of a daemon that is gone: nobody waits for it, and it must not be done out of the blue. */
+    dropRequests(answer: string, now: number): void {
+      database
+        .prepare(
+          'update requests set taken_at = coalesce(taken_at, ?), finished_at = ?, result = ? where finished_at is null',
+        )
+        .run(now, now, answer)
+    },
+    /** The one who asked no longer waits: true when nobody has taken it, and now nobody will. */
+    withdrawRequest(id: number): boolean {
+      return (
+        Number(database.prepare('delete from requests where id = ? and taken_at is null').run(id).changes) > 0
+      )
+    },
     /** True when a request waits: a cheap look for the loop. */
     requestsWaiting(): boolean {
       return database.prepare('select 1 from requests where taken_at is null limit 1').get() !== undefined

@@ -201,6 +201,16 @@ export function openStanding(database: DatabaseSync) {
       return row === undefined ? [] : (JSON.parse(String(row['fields'])) as string[])
     },
 
+    /** What no longer means anything: old answers, digests of tags nobody asked for in months, gone instances. */
+    forgetOld(now: number, instances: ReadonlySet<string>): void {
+      const day = 24 * 60 * 60_000
+      database.prepare('delete from requests where finished_at < ?').run(now - 7 * day)
+      database.prepare('delete from resolved where at < ?').run(now - 365 * day)
+      for (const row of database.prepare('select instance from residues').all())
+        if (!instances.has(String(row['instance'])))
+          database.prepare('delete from residues where instance = ?').run(String(row['instance']))
+    },
+
     notice(subject: string): { fingerprint: string; firstAt: number; toldAt: number } | null {
       const row = database.prepare('select * from notices where subject = ?').get(subject)
       return row === undefined

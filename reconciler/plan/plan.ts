@@ -35,6 +35,7 @@ export function makePlan(input: PlanInput): Plan {
     const change = changeOf(target, input)
     const host = changes.find((each) => target.shares.includes(each.service) && swaps(each))
     if (host !== undefined && change.current !== null) {
+      heldByFollower(host, change)
       change.action = 'replace'
       change.together = host.together ?? host.service
       change.held = host.held
@@ -51,6 +52,12 @@ export function makePlan(input: PlanInput): Plan {
     changes: [...removals.changes, ...changes],
     foreign: removals.foreign,
   }
+}
+
+/** Both are swapped or none: what holds the one that lives in the network holds the network's owner, too. */
+function heldByFollower(host: Change, follower: Change): void {
+  if (host.action !== 'replace' || host.held !== null || follower.held === null) return
+  host.held = `${follower.service} is swapped with it and is held: ${follower.held}`
 }
 
 const swaps = (change: Change): boolean => change.action === 'replace' || change.action === 'create'
@@ -96,8 +103,18 @@ function changeOf(target: Target, input: PlanInput): Change {
     current,
     together: null,
   }
-  if (action !== 'none') change.held = hold(target, change, input.standing)
+  if (action !== 'none')
+    change.held = hold(target, change, input.standing) ?? severalRun(target, input.running)
   return startMeanwhile(target, change, input.standing)
+}
+
+/** Which of two is the service nobody can tell; nothing is stopped before a person says so. */
+function severalRun(target: Target, running: Running[]): string | null {
+  const own = running.filter(
+    (each) => each.service === target.service && !each.oneOff && !isParked(each) && each.state === 'running',
+  )
+  if (own.length < 2) return null
+  return `${own.length} containers of it run (${own.map((each) => each.name).join(', ')}); next: remove the one that is not wanted`
 }
 
 /** What waits for a replacement runs meanwhile: a stopped container is started although its successor is held. */

@@ -13,6 +13,7 @@ export async function checkHealth(work: Work, operation: Operation): Promise<str
   const outcome = await wait(work, operation, {
     health,
     tag: operation.to?.tag ?? '',
+    isOld: false,
     signal: AbortSignal.any([work.newer, work.stopping]),
     onServing: () => noteServing(work, operation),
   })
@@ -27,11 +28,13 @@ export async function checkHealth(work: Work, operation: Operation): Promise<str
 
 /** The old version through the checks it was proven with; `reverted` is not said before they pass. */
 export async function checkOldHealth(work: Work, operation: Operation): Promise<string> {
+  operation.downtimeMs = null
   const wasRunning = operation.intent.members[0]?.kept?.opaque['wasRunning'] === true
   if (!wasRunning) return 'it was not running before'
   const outcome = await wait(work, operation, {
     health: operation.intent.oldHealth ?? operation.intent.health,
     tag: operation.from?.tag ?? '',
+    isOld: true,
     signal: work.stopping,
     onServing: () => noteServing(work, operation),
   })
@@ -59,7 +62,7 @@ export async function verifyOld(work: Work, operation: Operation): Promise<strin
   return kept.length === 0 ? 'nothing ran before' : `${operation.from?.digest ?? ''} runs`
 }
 
-type Wait = { health: HealthPolicy; tag: string; signal: AbortSignal; onServing: () => void }
+type Wait = { health: HealthPolicy; tag: string; isOld: boolean; signal: AbortSignal; onServing: () => void }
 
 async function wait(work: Work, operation: Operation, what: Wait): Promise<HealthOutcome> {
   const instanceOf = async (service: string): Promise<string> => {
@@ -69,7 +72,9 @@ async function wait(work: Work, operation: Operation, what: Wait): Promise<Healt
   }
   const checksOf = async (service: string, checks: HealthCheck[], tag: string): Promise<Check[]> => {
     const { restarts } = await work.engine.inspect(await instanceOf(service))
-    return makeChecks(checks, {
+    // Of a container that somebody else made by its id nobody knows the tag: what asks for it is left out.
+    const usable = tag === '' ? checks.filter((check) => !JSON.stringify(check).includes('{tag}')) : checks
+    return makeChecks(usable, {
       service,
       tag,
       engine: work.engine,
@@ -82,7 +87,9 @@ async function wait(work: Work, operation: Operation, what: Wait): Promise<Healt
   const [, ...followers] = operation.intent.members
   const checks = await Promise.all([
     checksOf(operation.service, what.health.checks, what.tag),
-    ...followers.map((member) => checksOf(member.service, member.checks, member.image.tag)),
+    ...followers.map((member) =>
+      checksOf(member.service, member.checks, what.isOld ? (member.before?.tag ?? '') : member.image.tag),
+    ),
   ])
   return waitUntilHealthy({
     checks: checks.flat(),
@@ -92,6 +99,7 @@ async function wait(work: Work, operation: Operation, what: Wait): Promise<Healt
     clock: work.clock,
     onProgress: (progress) => {
       if (progress.waitingFor.length === 0) what.onServing()
+      else if (operation.intent.downSince != null) operation.downtimeMs = null
       work.progress.health(operation, progress)
     },
   })

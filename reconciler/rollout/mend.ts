@@ -1,4 +1,4 @@
-import { sentenceOf } from '../errors.ts'
+import { reasonOf } from '../errors.ts'
 import type { NewOperation, Operation } from '../journal/operations.ts'
 import { checkHealth } from './check-health.ts'
 import { finish } from './settle.ts'
@@ -42,7 +42,7 @@ async function mend(
     return finish(work, operation, 'applied', operation.reason)
   } catch (error) {
     if (mustStop(work, error)) return operation
-    return finish(work, operation, 'untouched', sentenceOf(error))
+    return finish(work, operation, 'untouched', reasonOf(error))
   }
 }
 

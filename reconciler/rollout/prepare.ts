@@ -1,5 +1,5 @@
 import type { Inspected } from '../engine/engine.ts'
-import { SamovarError } from '../errors.ts'
+import { codeOf, SamovarError } from '../errors.ts'
 import type { Member, Operation } from '../journal/operations.ts'
 import type { Body, Work } from './step.ts'
 
@@ -15,6 +15,7 @@ export async function preflight(work: Work, operation: Operation): Promise<strin
       `only ${Math.floor(free / 1024 ** 2)} MiB of disk are free; a roll-out wants at least ${leastFreeDisk / 1024 ** 2} MiB`,
     )
   }
+  for (const member of operation.intent.members) await refuseTakenName(work, member)
   const images = operation.intent.members.map((member) => member.image)
   for (const image of images) {
     stopped(work)
@@ -29,6 +30,19 @@ export async function preflight(work: Work, operation: Operation): Promise<strin
     })
   }
   return `image is local: ${images.map((image) => `${image.name}:${image.tag}@${image.digest}`).join(', ')}`
+}
+
+/** An index that moved for another platform only: the digest is new, what would run is not. */
+export function isSameImage(work: Work, operation: Operation): boolean {
+  const { members, reasons } = operation.intent
+  const local = new Map(work.journal.images().map((image) => [image.digest, image.id]))
+  return (
+    operation.kind === 'replace' &&
+    reasons.every((reason) => reason.field === 'image') &&
+    members.every(
+      (member) => member.oldImageId !== null && local.get(member.image.digest) === member.oldImageId,
+    )
+  )
 }
 
 /** The new containers stand beside the old ones, not started: a bad configuration shows here and costs nothing. */
@@ -61,6 +75,8 @@ async function createMember(
   })
   const seen = await work.engine.inspect(member.candidate.instance)
   refuseAnonymousVolume(member, seen)
+  const old = await inspectOld(work, member)
+  if (old !== null) refuseOtherMajor(member, old, seen)
   // Restart policy and name follow at the start; anything else that differs already is how this engine renders it.
   const rendered = body.compare(wanted, seen).filter((difference) => difference.field !== 'restart')
   work.journal.rememberResidue(
@@ -73,13 +89,50 @@ async function createMember(
 function refuseAnonymousVolume(member: Member, seen: Inspected): void {
   const [path] = seen.anonymousVolumes
   if (path === undefined || member.current === null) return
-  if (!member.keepsData) return
   throw new SamovarError(
     'engine-refused',
     `${member.service}: ${path} is an anonymous volume; its data would be left behind with the old container`,
     {
       next: `Name it in the Compose file: "volumes: [${member.service}-data:${path}]", and copy the data into it once.`,
     },
+  )
+}
+
+async function inspectOld(work: Work, member: Member): Promise<Inspected | null> {
+  if (member.current === null) return null
+  try {
+    return await work.engine.inspect(member.current.instance)
+  } catch (error) {
+    if (codeOf(error) !== 'not-found') throw error
+    throw new SamovarError('changed', `${member.name} is no longer the container that was looked at`, {
+      cause: error,
+    })
+  }
+}
+
+/** The files of one PostgreSQL major are of no use to another; the image says its own in PG_MAJOR. */
+function refuseOtherMajor(member: Member, old: Inspected, made: Inspected): void {
+  const majorOf = (seen: Inspected): string | undefined =>
+    seen.imageDefaults?.Env?.find((entry) => entry.startsWith('PG_MAJOR='))?.slice('PG_MAJOR='.length)
+  const [before, after] = [majorOf(old), majorOf(made)]
+  if (before === undefined || after === undefined || before === after) return
+  throw new SamovarError(
+    'engine-refused',
+    `${member.service} would go from PostgreSQL ${before} to ${after}, which cannot read the files of ${before}`,
+    { next: 'Stay on the same major, or move the data by dump and restore by hand.' },
+  )
+}
+
+/** Found while the old version still serves, and not when the new one is given its name. */
+async function refuseTakenName(work: Work, member: Member): Promise<void> {
+  const holder = await work.engine.holder(member.name)
+  if (holder === null || holder === member.current?.instance) return
+  if (member.current?.name === member.name)
+    throw new SamovarError('changed', `${member.name} is no longer the container that was looked at`)
+  throw new SamovarError(
+    'name-taken',
+    `${member.service} cannot be named ${member.name}: another container has that name (${holder.slice(0, 12)})`,
+    { next: 'Rename or remove that container; Samovar does not touch what it did not create.' },
   )
 }
 

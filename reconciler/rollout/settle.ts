@@ -53,7 +53,7 @@ export function finish(work: Work, operation: Operation, result: OperationResult
   if (result !== 'applied' || operation.intent.drift) {
     const before = work.journal.setbacks().find((each) => each.service === operation.service)
     const { count, nextAt } = nextTry(before, target, work.now())
-    const why = reason === '' ? 'it had drifted' : reason
+    const why = operation.reason === '' ? 'it had drifted' : operation.reason
     work.journal.rememberSetback({
       service: operation.service,
       target,
@@ -66,6 +66,7 @@ export function finish(work: Work, operation: Operation, result: OperationResult
     work.journal.forgetSetback(operation.service)
   }
   work.journal.saveOperation(operation)
+  if (result === 'applied' && operation.kind === 'replace') recordFollowers(work, operation)
   return operation
 }
 
@@ -74,7 +75,41 @@ export function finish(work: Work, operation: Operation, result: OperationResult
  * did not hold, that version runs on, and must not be held back when it has to be mended.
  */
 export function settleRollback(journal: Work['journal'], operation: Operation): void {
-  if (operation.result === 'applied' || operation.result === 'running') return
+  if (operation.result !== 'reverted' && operation.result !== 'untouched') return
   const ran = journal.lastApplied(operation.service)
   if (ran !== null) journal.liftQuarantine(operation.service, ran.id)
+}
+
+/** Who was swapped with the service has a history of its own: what it runs now, and could go back to. */
+function recordFollowers(work: Work, operation: Operation): void {
+  const [, ...followers] = operation.intent.members
+  for (const member of followers) {
+    const { service, configuration, before, image, checks } = member
+    const own = work.journal.beginOperation(
+      {
+        service,
+        kind: 'replace',
+        commit: operation.commit,
+        from: before,
+        to: image,
+        intent: {
+          ...operation.intent,
+          members: [member],
+          quiesced: [],
+          health: { ...operation.intent.health, checks },
+          oldHealth: null,
+          configuration,
+        },
+      },
+      operation.startedAt,
+    )
+    work.journal.saveOperation({
+      ...own,
+      result: 'applied',
+      decision: 'keep',
+      finishedAt: operation.finishedAt,
+      downtimeMs: operation.downtimeMs,
+      reason: `together with ${operation.service}`,
+    })
+  }
 }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { openConsole } from '../../reconciler/cli/console.ts'
-import { healthInWords, pullInWords } from '../../reconciler/cli/progress.ts'
+import { pullInWords } from '../../reconciler/cli/progress.ts'
 import { table } from '../../reconciler/cli/table.ts'
 import { ago, bytes, sentenceAndNext, spent, versionInWords } from '../../reconciler/cli/wording.ts'
+import { waitingWords } from '../../reconciler/health/waiting-words.ts'
 
 const stream = (isTTY: boolean) => {
   const written: string[] = []
@@ -110,9 +111,17 @@ describe('words', () => {
     expect(pullInWords(seen, { began: performance.now() - 2_000, from: 0 })).toMatch(
       /^pulling 20\.0 MB of 50\.0 MB, (10\.0|9\.9) MB\/s, 1 of 3 layers$/,
     )
-    const health = { check: 'http https://git.example.com', ok: false, said: 'HTTP 502', ms: 12_000 }
-    expect(healthInWords({ ...health, waitingFor: [health.check] })).toBe(
-      'waiting for http https://git.example.com: HTTP 502',
+    const inWords = waitingWords()
+    const http = 'http https://git.example.com'
+    const both = { ms: 0, waitingFor: [http, 'container web'] }
+    expect(
+      inWords({ ...both, check: http, ok: false, said: 'HTTP 502 (https://git.example.com), expected 200' }),
+    ).toBe(`waiting for ${http}: HTTP 502, expected 200; container web`)
+    expect(inWords({ ms: 0, waitingFor: [http], check: 'container web', ok: true, said: 'running' })).toBe(
+      `waiting for ${http}: HTTP 502, expected 200`,
+    )
+    expect(inWords({ ms: 0, waitingFor: [], check: http, ok: true, said: 'HTTP 200' })).toBe(
+      'all checks pass',
     )
   })
 })

@@ -136,15 +136,15 @@ describe('metrics', () => {
   })
 
   test('operations are counted by result, rollbacks and corrections of drift for themselves', async () => {
-    const { registry, operationEnded } = metrics()
+    const made = metrics()
     const ended = (result: string, kind = 'replace', drift = false) =>
-      operationEnded({ result, kind, intent: { drift } } as Operation)
+      made.operationEnded({ result, kind, intent: { drift } } as Operation)
     ended('applied')
     ended('applied', 'start', true)
     ended('applied', 'rollback')
     ended('reverted')
     ended('running')
-    const text = await registry.metrics()
+    const text = await made.registry.metrics()
     expect(line(text, 'samovar_operations_total{result="applied"}')).toBe('3')
     expect(line(text, 'samovar_operations_total{result="reverted"}')).toBe('1')
     expect(line(text, 'samovar_rollbacks_total')).toBe('2')
