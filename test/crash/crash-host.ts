@@ -1,0 +1,133 @@
+import type { Readable } from 'node:stream'
+import { type Journal, openJournal } from '../../reconciler/journal.ts'
+import { startHost, type TestHost, webService } from '../end-to-end/test-host.ts'
+import type { RigInUse } from '../rig/use-rig.ts'
+import { type Kill, type Passes, type Ran, runPasses } from './child.ts'
+import { startEngineProxy } from './engine-proxy.ts'
+
+/** A host on which processes are killed. `kills` counts how many were, on this host. */
+export type CrashHost = TestHost & {
+  journal: Journal
+  kills: number
+  run(passes?: Passes): Promise<Ran>
+  /** Commits a version of `web`, checked through the user's door. */
+  want(version: string, options?: { soak?: string; within?: string; extra?: string }): Promise<string>
+  /** Moments at which two containers of one service ran, since the last call. */
+  pairs(): string[]
+}
+
+export async function startCrashHost(
+  purpose: string,
+  compose?: (port: number, rig: RigInUse) => string,
+): Promise<CrashHost> {
+  const host = await startHost(purpose, compose)
+  const proxy = await startEngineProxy(host.rig.dockerHost)
+  const journal = openJournal(host.stateDir)
+  const watch = await watchForPairs(host)
+  const environment = {
+    ...host.environment,
+    ...(process.env['DOCKER_CONFIG'] === undefined ? {} : { DOCKER_CONFIG: process.env['DOCKER_CONFIG'] }),
+    // The reconciler is loaded some hundred times.
+    NODE_COMPILE_CACHE: `${host.stateDir}/compile-cache`,
+  }
+  const crashHost: CrashHost = {
+    ...host,
+    journal,
+    kills: 0,
+    async run(passes) {
+      const ran = await runPasses(environment, proxy, passes)
+      if (ran.killed) crashHost.kills += 1
+      return ran
+    },
+    want(version, { soak = '10m', within = '20s', extra = '' } = {}) {
+      const check = `{ http: "http://127.0.0.1:${host.port}/healthz", every: 50ms, timeout: 1s }`
+      const health = `within: ${within}\n  steady: 100ms\n  soak: ${soak}\n  checks:\n    - ${check}`
+      return host.commit({
+        'desired-state/services/web.yaml': webService(host.rig, { version, health, extra }),
+      })
+    },
+    pairs: () => watch.pairs(),
+    async [Symbol.asyncDispose]() {
+      watch.stop()
+      journal.close()
+      await proxy[Symbol.asyncDispose]()
+      await host[Symbol.asyncDispose]()
+    },
+  }
+  return crashHost
+}
+
+/** Follows every start and death of the project's containers, as the engine tells them. */
+async function watchForPairs(host: TestHost): Promise<{ pairs(): string[]; stop(): void }> {
+  const running = new Map<string, Map<string, string>>()
+  let pairs: string[] = []
+  const stream = (await host.rig.docker.getEvents({
+    filters: {
+      type: ['container'],
+      event: ['start', 'die'],
+      label: [`com.docker.compose.project=${host.project}`],
+    },
+  })) as Readable
+  let rest = ''
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines.filter((each) => each.trim() !== '')) {
+      const { Action, Actor } = JSON.parse(line) as Event
+      const service = Actor.Attributes['com.docker.compose.service'] ?? ''
+      const now = running.get(service) ?? new Map<string, string>()
+      running.set(service, now)
+      if (Action === 'die') now.delete(Actor.ID)
+      else now.set(Actor.ID, Actor.Attributes['name'] ?? '')
+      if (now.size > 1) pairs.push(`${service}: ${[...now.values()].join(' and ')} ran at once`)
+    }
+  })
+  stream.on('error', () => {})
+  return {
+    pairs: () => {
+      const seen = pairs
+      pairs = []
+      return seen
+    },
+    stop: () => void stream.destroy(),
+  }
+}
+
+type Event = { Action: string; Actor: { ID: string; Attributes: Record<string, string> } }
+
+/** The kills for each point and each request of a run that was not killed. */
+export const atPoints = (ran: Ran): Kill[] =>
+  ran.points.map((_, index) => ({ at: 'point', number: index + 1 }))
+
+/** SAMOVAR_CRASH_ALL=1: every request is killed at every moment; some minutes more. */
+export const thorough = process.env['SAMOVAR_CRASH_ALL'] === '1'
+
+/**
+ * After each request of a run from the n-th on: the engine did it and Samovar never heard. A stop goes on for a while
+ * when nobody waits for its answer, so that it is killed in the middle, too. `before` a request the host and the
+ * journal are as after the one before it, or as at a point between two steps.
+ */
+export const atRequests = (ran: Ran, from = 1): Kill[] =>
+  ran.requests.flatMap((request, index) => {
+    const often = thorough ? (['before', 'during', 'after'] as const) : (['after'] as const)
+    const moments = request.endsWith('/stop') && !thorough ? (['during', 'after'] as const) : often
+    return index + 1 < from
+      ? []
+      : moments.map((when) => ({ at: 'request', number: index + 1, when }) as const)
+  })
+
+/** For a sentence: `at point 7 (replace: create begun)`. */
+export function killInWords(kill: Kill, ran: Ran): string {
+  switch (kill.at) {
+    case 'point':
+      return `at point ${kill.number} (${ran.points[kill.number - 1] ?? '?'})`
+    case 'request':
+      return `${kill.when} request ${kill.number} (${ran.requests[kill.number - 1] ?? '?'})`
+    case 'pull':
+      return 'in the middle of a pull'
+    case 'time':
+      return `after ${kill.ms} ms`
+    default:
+      return kill satisfies never
+  }
+}
