@@ -62,7 +62,7 @@ export function readSettings(
     repository,
     branch: text('SAMOVAR_BRANCH', 'main'),
     directory: text('SAMOVAR_DIRECTORY', 'desired-state'),
-    stateDir: resolve(text('SAMOVAR_STATE_DIR', '/var/lib/samovar')),
+    stateDir: stateFolder(environment),
     listen: listenOf(text('SAMOVAR_LISTEN', '127.0.0.1:9797'), problems),
     giteaUrl: giteaUrl === '' ? null : giteaUrl,
     giteaToken: secret('SAMOVAR_GITEA_TOKEN'),
@@ -74,6 +74,10 @@ export function readSettings(
   if (problems.length > 0) throw new SamovarError('settings-invalid', problems.join('\n'))
   return settings
 }
+
+/** Absolute. Asked for by itself before anything else is loaded. */
+export const stateFolder = (environment: Record<string, string | undefined> = process.env): string =>
+  resolve(environment['SAMOVAR_STATE_DIR'] || '/var/lib/samovar')
 
 /** NAME, or the content of the file that NAME_FILE names. */
 function secretText(
@@ -112,9 +116,6 @@ function levelOf(text: string, problems: string[]): LogLevel {
 
 /** DOCKER_CONFIG as the Docker client reads it. */
 export const dockerConfigFolder = (): string | undefined => process.env['DOCKER_CONFIG']
-
-/** Where programs are looked for; all that Compose and Git get of Samovar's own environment. */
-export const programPath = (): string => process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'
 
 /** NO_COLOR as https://no-color.org describes it. */
 export const colourWanted = (): boolean => !process.env['NO_COLOR']
