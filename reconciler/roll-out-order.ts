@@ -56,7 +56,7 @@ export function orderOf(
   const body: Body = {
     networks: projectNetworks(targets.model).filter((network) => usedBy(outlook, members, network.name)),
     volumes: projectVolumes(targets.model),
-    data: main?.problem ?? null,
+    data: main?.problem ?? followerProblem(outlook, members),
     of: (service, imageId, containers) => targets.body(service, imageId, containers),
     compare: (made, seen) => compare(outlook.loaded, { body: made, seen, notKept: [] }),
   }
@@ -102,6 +102,15 @@ function leavingMember(change: Change): Member[] {
       kept: null,
     },
   ]
+}
+
+/** One that is swapped along must not get another version that it could not get by itself; its own version it may. */
+function followerProblem(outlook: Outlook, [, ...followers]: Member[]): string | null {
+  const changed = followers.filter((member) => member.before?.digest !== member.image.digest)
+  const problems = outlook.targets.list
+    .filter((target) => changed.some((member) => member.service === target.service))
+    .map((target) => target.problem)
+  return problems.find((problem) => problem !== null) ?? null
 }
 
 /** Dependents that run now and asked to be restarted with the service; members are swapped anyway. */

@@ -82,7 +82,7 @@ async function keep(work: Work, operation: Operation, step: Step): Promise<Opera
     return finish(work, operation, 'applied', operation.reason)
   } catch (error) {
     if (mustStop(work, error)) return operation
-    // The new version is proven and runs; what is left over is found again by its name and told.
+    // The new version is proven and runs; what could not be put away stays visible under its set-aside name.
     return finish(work, operation, 'applied', `then: ${sentenceOf(error)}`)
   }
 }

@@ -23,6 +23,7 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
     discarded.push(row.kept.instance)
     journal.discarded(row.operation, row.service)
   }
+  await removeLateCandidates(parts, outlook)
   const inUse = new Set(outlook.running.map((each) => each.image.id))
   for (const target of outlook.targets.list) {
     inUse.add(target.image.digest)
@@ -41,4 +42,14 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
   await parts.source.keepOnly([outlook.commit])
   journal.forgetOld(now(), new Set(outlook.running.map((each) => each.instance)))
   return discarded
+}
+
+/** A create call that was cut short may be finished by the engine after recovery has looked: such a one was never started. */
+async function removeLateCandidates(parts: Parts, outlook: Outlook): Promise<void> {
+  for (const each of outlook.running) {
+    if (each.state !== 'created' || !each.name.endsWith(`.new-${each.operation}`) || each.operation === '')
+      continue
+    const ended = parts.journal.operation(each.operation)?.finishedAt ?? null
+    if (ended !== null) await parts.engine.removeCandidate(each)
+  }
 }

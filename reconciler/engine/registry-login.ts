@@ -74,9 +74,12 @@ function askHelper(helper: string, registry: string): Promise<Login | undefined>
   })
 }
 
+/** Whatever a helper says: what is not a login with two texts is none. */
 function parsed(output: string): { Username?: string; Secret?: string } {
   try {
-    return JSON.parse(output) as { Username?: string; Secret?: string }
+    const said = JSON.parse(output) as { Username?: unknown; Secret?: unknown } | null
+    const { Username, Secret } = said ?? {}
+    return typeof Username === 'string' && typeof Secret === 'string' ? { Username, Secret } : {}
   } catch {
     return {}
   }

@@ -30,34 +30,63 @@ export type PlanInput = {
  */
 export function makePlan(input: PlanInput): Plan {
   const removals = leaving(input)
-  const changes: Change[] = []
-  for (const target of inOrder(input.targets)) {
-    const change = changeOf(target, input)
-    const host = changes.find((each) => target.shares.includes(each.service) && swaps(each))
-    if (host !== undefined && change.current !== null) {
-      heldByFollower(host, change)
-      change.action = 'replace'
-      change.together = host.together ?? host.service
-      change.held = host.held
-      change.reasons.push({
-        field: 'network_mode',
-        before: `the old container of ${host.service}`,
-        after: 'its new one',
-      })
-    }
-    changes.push(change)
-  }
+  const changes = inOrder(input.targets).map((target) => changeOf(target, input))
   return {
     commit: input.commit,
-    changes: [...removals.changes, ...changes],
+    changes: [...removals.changes, ...swappedTogether(changes, input)],
     foreign: removals.foreign,
   }
 }
 
-/** Both are swapped or none: what holds the one that lives in the network holds the network's owner, too. */
-function heldByFollower(host: Change, follower: Change): void {
-  if (host.action !== 'replace' || host.held !== null || follower.held === null) return
-  host.held = `${follower.service} is swapped with it and is held: ${follower.held}`
+/** What lives in the network of another is swapped with it: all of them, or none. */
+function swappedTogether(own: Change[], input: PlanInput): Change[] {
+  const changes: Change[] = []
+  for (const each of own) {
+    const target = targetOf(each, input)
+    const host = changes.find((one) => target.shares.includes(one.service) && swaps(one))
+    if (host === undefined || each.current === null) {
+      changes.push(each)
+      continue
+    }
+    const owner = changes.find((one) => one.service === host.together) ?? host
+    heldByFollower(owner, each, input)
+    const reason = {
+      field: 'network_mode',
+      before: `the old container of ${host.service}`,
+      after: 'its new one',
+    }
+    changes.push({
+      ...each,
+      action: 'replace',
+      together: owner.service,
+      reasons: [...each.reasons, reason],
+    })
+  }
+  const final = changes.map((change) =>
+    change.together === null ? startMeanwhile(targetOf(change, input), change, input.standing) : change,
+  )
+  return final.map((change, at) => {
+    const owner = final.find((each) => each.service === change.together)
+    const alone = own[at]
+    if (owner === undefined || alone === undefined) return change
+    // Until its turn comes, what stands stopped is started, and an owner that is only started swaps nobody.
+    if (!swaps(owner) || (owner.held !== null && alone.action === 'start')) return alone
+    return { ...change, held: owner.held }
+  })
+}
+
+const targetOf = (change: Change, input: PlanInput): Target =>
+  input.targets.find((target) => target.service === change.service) as Target
+
+/**
+ * Also one that needs nothing by itself must be replaceable: it may be paused, or have data nobody can back up. Its
+ * pause after a failed try is not asked: what it failed for may be the owner, whose fix must not wait.
+ */
+function heldByFollower(owner: Change, follower: Change, input: PlanInput): void {
+  if (owner.action !== 'replace' || owner.held !== null) return
+  const about = { ...input, standing: { ...input.standing, setbacks: [] } }
+  const why = holdOf(targetOf(follower, input), { ...follower, action: 'replace' }, about)
+  if (why !== null) owner.held = `${follower.service} is swapped with it and is held: ${why}`
 }
 
 const swaps = (change: Change): boolean => change.action === 'replace' || change.action === 'create'
@@ -103,10 +132,12 @@ function changeOf(target: Target, input: PlanInput): Change {
     current,
     together: null,
   }
-  if (action !== 'none')
-    change.held = hold(target, change, input.standing) ?? severalRun(target, input.running)
+  if (action !== 'none') change.held = holdOf(target, change, input)
   return startMeanwhile(target, change, input.standing)
 }
+
+const holdOf = (target: Target, change: Change, input: PlanInput): string | null =>
+  hold(target, change, input.standing) ?? severalRun(target, input.running)
 
 /** Which of two is the service nobody can tell; nothing is stopped before a person says so. */
 function severalRun(target: Target, running: Running[]): string | null {
