@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { type Finished, run } from '../rig/process.ts'
+import { freePort } from '../rig/registry.ts'
 import { until } from '../rig/until.ts'
-import { freePort, type TestHost } from './test-host.ts'
+import type { TestHost } from './test-host.ts'
 
 type About = Pick<TestHost, 'environment'>
 

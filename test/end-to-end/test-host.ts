@@ -1,4 +1,3 @@
-import { createServer } from 'node:net'
 import { newMemory } from '../../reconciler/look.ts'
 import { buildParts, type Parts } from '../../reconciler/parts.ts'
 import { type PassReport, pass } from '../../reconciler/reconcile.ts'
@@ -6,6 +5,7 @@ import type { Progress } from '../../reconciler/rollout/step.ts'
 import { readSettings } from '../../reconciler/settings.ts'
 import type { PassOptions } from '../../reconciler/work.ts'
 import { type GitServer, startGitServer } from '../rig/git-server.ts'
+import { freePort } from '../rig/registry.ts'
 import { type TempFolder, tempFolder } from '../rig/temp-folder.ts'
 import { type RigInUse, useRig } from '../rig/use-rig.ts'
 
@@ -115,16 +115,4 @@ export async function clean(rig: RigInUse, project: string): Promise<void> {
   for (const each of await rig.docker.listNetworks({ filters })) await rig.docker.getNetwork(each.Id).remove()
   const { Volumes } = await rig.docker.listVolumes({ filters })
   for (const each of Volumes ?? []) await rig.docker.getVolume(each.Name).remove()
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }

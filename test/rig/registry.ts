@@ -73,15 +73,24 @@ async function startOnce(folder: string, port: number): Promise<TestRegistry> {
   return { address, process: owner, stop: () => end(owner, 3_000) }
 }
 
-/** A loopback port that nobody listens on at the moment. */
+/**
+ * A loopback port that nobody listens on at the moment. Below the range from which the kernel takes the ports of
+ * outgoing connections: one of those may be in use again before the port is bound.
+ */
 export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    if (await canListen(port)) return port
+  }
+  throw new Error('No free port on 127.0.0.1 between 20000 and 32000.')
+}
+
+async function canListen(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+  const listens = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => resolve(true))
   })
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('No free port on 127.0.0.1.')
-  return address.port
+  if (listens) await new Promise((resolve) => server.close(resolve))
+  return listens
 }
