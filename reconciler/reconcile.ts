@@ -1,6 +1,5 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import type { Finding } from './desired-state.ts'
-import { codeOf } from './errors.ts'
 import type { Operation } from './journal/operations.ts'
 import { look, type Memory, type Outlook } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
@@ -48,13 +47,17 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
   while ('plan' in outlook) {
     options.looked?.(outlook)
     const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
-    const missing = missingLastGood(parts, outlook, options).find((each) => !tried.has(each.id))
-    if ((change === undefined && missing === undefined) || options.stopping.aborted) break
-    tried.add(change === undefined ? (missing?.id ?? '') : attemptOf(outlook, change))
-    const operation =
-      change === undefined && missing !== undefined
-        ? await runLastGood(parts, options, missing)
-        : await carryOutChange(parts, memory, { outlook, change: change as Change, options })
+    if (options.stopping.aborted) break
+    let operation: Operation | null
+    if (change !== undefined) {
+      tried.add(attemptOf(outlook, change))
+      operation = await carryOutChange(parts, memory, { outlook, change, options })
+    } else {
+      const missing = missingLastGood(parts, outlook, options).find((each) => !tried.has(each.id))
+      if (missing === undefined) break
+      tried.add(missing.id)
+      operation = await runLastGood(parts, options, missing)
+    }
     if (operation === null) continue
     operations.push(operation)
     options.ended?.(operation)
@@ -160,7 +163,3 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
     options.busy([])
   }
 }
-
-/** A pass that could not even look; the loop tells it and tries again. */
-export const isOutage = (error: unknown): boolean =>
-  codeOf(error) === 'engine-unreachable' || codeOf(error) === 'source-unreachable'
