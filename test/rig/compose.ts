@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withMachineLock } from './machine-lock.ts'
-import { candidateVersion, findProgram, type Say, unpackPackages } from './packages.ts'
+import { candidateVersion, findProgram, onlySuite, type Say, unpackPackages } from './packages.ts'
 import { mustRun, run, works } from './process.ts'
 
 /** Where Compose v2 is. Empty values: the machine's own is used as it is. */
@@ -82,28 +82,6 @@ async function unpackCompose(scratch: string, say: Say): Promise<void> {
     return unpackPackages([name], scratch, join(scratch, 'root'))
   }
   say("downloading Compose v2 from Debian trixie's docker-compose (kept in the cache, not installed)")
-  const list = join(scratch, 'sources.list')
-  await mkdir(join(scratch, 'lists', 'partial'), { recursive: true })
-  await mkdir(join(scratch, 'cache', 'archives', 'partial'), { recursive: true })
-  await writeFile(list, `deb ${await debianMirror()} trixie main\n`)
-  const settings = [
-    `Dir::Etc::sourcelist=${list}`,
-    'Dir::Etc::sourceparts=-',
-    `Dir::State::lists=${scratch}/lists`,
-  ]
-  settings.push(`Dir::Cache=${scratch}/cache`, 'APT::Sandbox::User=root', 'Acquire::Languages=none')
-  const options = settings.flatMap((setting) => ['-o', setting])
-  await mustRun('apt-get', [...options, '-q', 'update'])
+  const options = await onlySuite('trixie', scratch)
   await unpackPackages(['docker-compose'], scratch, join(scratch, 'root'), options)
-}
-
-/** The mirror this machine uses for Debian, so that a machine behind a mirror of its own works too. */
-async function debianMirror(): Promise<string> {
-  const { stdout } = await run('apt-get', [
-    'indextargets',
-    '--format',
-    '$(ORIGIN) $(LABEL) $(REPO_URI)',
-    'Created-By: Packages',
-  ])
-  return /^Debian Debian (\S+)$/m.exec(stdout)?.[1] ?? 'http://deb.debian.org/debian'
 }

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { baseLayer } from './images.ts'
 import { withMachineLock } from './machine-lock.ts'
-import { candidateVersion, type Say, unpackPackages } from './packages.ts'
-import { mustRun, run } from './process.ts'
+import { candidateVersion, type Say, unpackPackages, withLibraries } from './packages.ts'
+import { mustRun } from './process.ts'
 import { layerOf, layerOfTar, pushImage } from './push-image.ts'
 
 /**
@@ -71,7 +71,7 @@ async function nginxTar(folder: string, say: Say): Promise<string> {
     try {
       const root = join(scratch, 'root')
       await mkdir(root)
-      await unpackPackages(await withLibraries('nginx'), scratch, root)
+      await unpackPackages(await withLibraries(['nginx']), scratch, root)
       await mustRun('tar', [
         ...['-C', root, '--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner'],
         ...[
@@ -89,19 +89,4 @@ async function nginxTar(folder: string, say: Say): Promise<string> {
       await rm(scratch, { recursive: true, force: true })
     }
   })
-}
-
-/** A package and all the library packages it needs, from apt's own records. */
-async function withLibraries(name: string, known = new Set<string>()): Promise<string[]> {
-  known.add(name)
-  const { stdout, exitCode } = await run('apt-cache', ['depends', '--no-recommends', '--no-suggests', name])
-  if (exitCode !== 0 || stdout === '') {
-    throw new Error(
-      `apt does not know the package ${name}, from which the nginx test image is made. On Debian or Ubuntu: \`apt-get update\`.`,
-    )
-  }
-  for (const [, dependency = ''] of stdout.matchAll(/Depends: ((?:lib|zlib)\S+)$/gm)) {
-    if (!known.has(dependency) && !dependency.startsWith('libc-bin')) await withLibraries(dependency, known)
-  }
-  return [...known]
 }

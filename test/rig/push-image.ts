@@ -45,6 +45,14 @@ export function layerOfTar(tar: Uint8Array): Layer {
   return { gzipped, digest: sha256(gzipped), diffId: sha256(tar) }
 }
 
+/** A layer that was compressed before, with the `diffIdOf` its tar. */
+export function layerOfGzip(gzipped: Buffer, diffId: string): Layer {
+  return { gzipped, digest: sha256(gzipped), diffId }
+}
+
+/** What an image's configuration calls a layer: the hash of its tar, not compressed. */
+export const diffIdOf = (tar: Uint8Array): string => sha256(tar)
+
 /** One file in the ustar format. */
 function tarEntry(file: ImageFile): Buffer {
   const content = 'content' in file ? Buffer.from(file.content) : Buffer.alloc(0)
