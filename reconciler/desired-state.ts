@@ -23,6 +23,33 @@ export type Host = {
   prune: boolean
   /** How many unused images of each repository stay beside the running one and the rollback target. */
   images: { keep: number }
+  /** Null: no backups are taken. */
+  backup: BackupPolicy | null
+}
+
+export type BackupPolicy = {
+  /** Five cron fields in the host's time zone, or null: only before updates and when asked. */
+  schedule: string | null
+  /** When the newest backup is restored into scratch containers and compared, or null: never by itself. */
+  verify: string | null
+  /** At least one. */
+  stores: StorePolicy[]
+}
+
+/** `required`: a backup counts only when this store has it. `keep` null: all backups stay. */
+export type StorePolicy = { required: boolean; keep: Retention | null } & (
+  | { kind: 'file'; folder: string }
+  | { kind: 's3'; bucket: string; prefix: string; region: string | null }
+)
+
+/** How many of the newest backups stay, and the newest one of how many hours, days, weeks, months, years. */
+export type Retention = {
+  last?: number
+  hourly?: number
+  daily?: number
+  weekly?: number
+  monthly?: number
+  yearly?: number
 }
 
 /** Opens by a five-field cron expression in the host's time zone, for a duration in milliseconds. */
@@ -39,8 +66,15 @@ export type ServicePolicy = {
   update: UpdatePolicy
   /** What must go back together; empty for a service without data. */
   data: DataPart[]
+  /** `while`: what the service does while its data is copied. */
+  backup: { before: 'update' | 'none'; while: 'stopped' | 'paused' | 'running' }
   health: HealthPolicy
-  revert: { data: 'keep' | 'restore'; repository: 'pull-request' | 'none' }
+  revert: {
+    data: 'keep' | 'restore'
+    /** The database of the failed version is kept aside under another name until the next one, or dropped. */
+    failed: 'keep' | 'drop'
+    repository: 'pull-request' | 'none'
+  }
 }
 
 export type UpdatePolicy = {

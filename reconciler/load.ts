@@ -1,5 +1,5 @@
 import type { ComposeModel } from './compose/model.ts'
-import { profiles } from './compose/service-facts.ts'
+import { namedVolumes, profiles } from './compose/service-facts.ts'
 import { type ComposeCommand, readComposeModel } from './compose-config.ts'
 import { crossReferences } from './desired-state/cross-references.ts'
 import { readDesiredState } from './desired-state/read.ts'
@@ -44,7 +44,10 @@ export async function loadCommit(options: {
   const { model } = composed
   const names = {
     services: Object.fromEntries(
-      Object.keys(model.services).map((service) => [service, { profiles: profiles(model, service) }]),
+      Object.keys(model.services).map((service) => [
+        service,
+        { profiles: profiles(model, service), volumes: namedVolumes(model, service) },
+      ]),
     ),
     volumes: Object.keys(model.volumes),
   }

@@ -35,6 +35,12 @@ export function profiles(model: ComposeModel, service: string): string[] {
   return serviceOf(model, service).profiles ?? []
 }
 
+/** Keys of the named volumes that a service mounts. */
+export function namedVolumes(model: ComposeModel, service: string): string[] {
+  const mounts = (serviceOf(model, service).volumes ?? []).filter((mount) => mount.type === 'volume')
+  return [...new Set(mounts.map((mount) => mount.source ?? '').filter((source) => source !== ''))]
+}
+
 /** The service in `service:NAME`, or null. */
 export function sharedService(mode: string | undefined): string | null {
   return mode?.startsWith('service:') ? mode.slice('service:'.length) : null

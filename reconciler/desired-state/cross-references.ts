@@ -1,13 +1,13 @@
-import type { Finding } from '../desired-state.ts'
-import { type HostFile, withoutNotes } from './policies.ts'
+import type { DataPart, Finding, ServicePolicy } from '../desired-state.ts'
+import { databaseServers, type HostFile, withoutNotes } from './policies.ts'
 import type { DesiredStateFiles, Draft } from './read.ts'
 import { nearest, quoted } from './wording.ts'
 import { fileFinding, type YamlFile } from './yaml-file.ts'
 
 /** What the desired state refers to in the Compose model: names as they stand in the Compose files. */
 export type ComposeNames = {
-  services: Record<string, { profiles: string[] }>
-  /** Keys under the top-level `volumes`. */
+  services: Record<string, { profiles: string[]; volumes: string[] }>
+  /** Keys under the top-level `volumes`; those of a service are the ones it mounts. */
   volumes: string[]
 }
 
@@ -47,11 +47,12 @@ function judgeService(draft: Draft, compose: ComposeNames, service: string, yaml
   const policy = draft.services[service]
   if (policy === undefined) return []
   const data = policy.data.map((part, index) => {
-    if ('postgres' in part) return missingService(compose, part.postgres, yaml, ['data', index, 'postgres'])
-    if (compose.volumes.includes(part.volume)) return null
-    const known = compose.volumes.length === 0 ? 'a volume there, which has none' : compose.volumes.join(', ')
-    const message = `${quoted(part.volume)} is not a volume of the Compose files, expected ${known}${meant(part.volume, compose.volumes)}`
-    return yaml.findingAt(['data', index, 'volume'], 'value', message)
+    if ('postgres' in part) {
+      const path = ['data', index, 'postgres']
+      return missingService(compose, part.postgres, yaml, path) ?? otherUser(draft, part, index, yaml)
+    }
+    const message = judgeVolume(part.volume, policy, draft, compose)
+    return message === null ? null : yaml.findingAt(['data', index, 'volume'], 'value', message)
   })
   const checks = policy.health.checks.map((check, index) =>
     check.kind === 'command' && check.service !== service
@@ -59,6 +60,51 @@ function judgeService(draft: Draft, compose: ComposeNames, service: string, yaml
       : null,
   )
   return [...data, ...checks].filter((finding) => finding !== null)
+}
+
+/**
+ * A volume that the service does not mount is a slip more often than a wish. The file of a database server names the
+ * volumes of those who have their databases in it, so that all of it goes back together.
+ */
+function judgeVolume(
+  volume: string,
+  { service }: ServicePolicy,
+  draft: Draft,
+  compose: ComposeNames,
+): string | null {
+  if (!compose.volumes.includes(volume)) {
+    const known = compose.volumes.length === 0 ? 'a volume there, which has none' : compose.volumes.join(', ')
+    return `${quoted(volume)} is not a volume of the Compose files, expected ${known}${meant(volume, compose.volumes)}`
+  }
+  if (!Object.hasOwn(compose.services, service)) return null
+  const users = Object.keys(compose.services).filter((each) =>
+    compose.services[each]?.volumes.includes(volume),
+  )
+  const isServer = databaseServers(Object.values(draft.services)).has(service)
+  if (users.includes(service) || (isServer && users.length > 0)) return null
+  const own = compose.services[service]?.volumes ?? []
+  const expected = own.length === 0 ? `, which mounts none` : `: ${own.join(', ')}`
+  const mounted = users.length === 0 ? 'by no service' : `by ${users.join(', ')}`
+  return `${quoted(volume)} is mounted ${mounted}, expected a volume of ${service}${expected}`
+}
+
+/** One database is dumped once, by one user. */
+function otherUser(
+  draft: Draft,
+  part: Extract<DataPart, { postgres: string }>,
+  index: number,
+  yaml: YamlFile,
+): Finding | null {
+  for (const policy of Object.values(draft.services)) {
+    const same = policy.data.find(
+      (each) => 'postgres' in each && each.postgres === part.postgres && each.database === part.database,
+    )
+    if (same === undefined || !('postgres' in same)) continue
+    if (same.user === part.user) return null
+    const message = `${quoted(part.user)} is not the user that ${policy.file} names for this database, expected ${same.user} in both`
+    return yaml.findingAt(['data', index, 'user'], 'value', message)
+  }
+  return null
 }
 
 function judgeJobs(compose: ComposeNames, yaml: YamlFile, faulty: ReadonlySet<string>): Finding[] {

@@ -1,10 +1,14 @@
+import { normalize, resolve } from 'node:path/posix'
 import type {
+  BackupPolicy,
   DataPart,
   HealthCheck,
   HealthPolicy,
   Host,
+  Retention,
   SecretReference,
   ServicePolicy,
+  StorePolicy,
   UpdatePolicy,
 } from '../desired-state.ts'
 import { splitHostAndPort } from './formats.ts'
@@ -17,6 +21,8 @@ const defaults = {
   keep: 2,
   policy: 'manual',
   accept: 'minor',
+  while: 'stopped',
+  failed: 'drop',
   minimumAge: '0s',
   within: '2m',
   steady: '10s',
@@ -34,9 +40,18 @@ export type HostFile = {
   poll?: string
   variables?: Record<string, string | SecretReference>
   windows?: Record<string, { opens: string; for: string }>
+  backup?: { schedule?: string; verify?: string; stores: StoreFile[] }
   jobs?: Record<string, { run: { service: string }; then?: { reload?: string; restart?: string } }>
   prune?: boolean
   images?: { keep?: number }
+}
+
+export type StoreFile = {
+  file?: string
+  s3?: string
+  region?: string
+  required?: boolean
+  keep?: Record<string, unknown>
 }
 
 /** A service file as the schema let it pass. */
@@ -50,7 +65,7 @@ export type ServiceFile = {
     window?: string
   }
   data?: { postgres?: string; database?: string; user?: string; volume?: string; exclude?: string[] }[]
-  backup?: { before?: 'update' | 'none'; while?: 'stopped' | 'running' }
+  backup?: Partial<ServicePolicy['backup']>
   health?: { within?: string; steady?: string; soak?: string; checks?: CheckFile[] }
   revert?: Partial<ServicePolicy['revert']>
 }
@@ -85,12 +100,49 @@ export function hostOf(file: HostFile): Host {
     ),
     prune: file.prune ?? false,
     images: { keep: file.images?.keep ?? defaults.keep },
+    backup: file.backup === undefined ? null : backupOf(file.backup),
   }
 }
 
-/** A service file with every default filled in. */
-export function serviceOf(service: string, path: string, file: ServiceFile): ServicePolicy {
+function backupOf(backup: NonNullable<HostFile['backup']>): BackupPolicy {
+  return {
+    schedule: backup.schedule ?? null,
+    verify: backup.verify ?? null,
+    stores: backup.stores.map(storeOf),
+  }
+}
+
+/** A folder in one spelling, and the prefix without slashes at its ends: two stores alike must look alike. */
+function storeOf(store: StoreFile): StorePolicy {
+  const common = { required: store.required ?? true, keep: retentionOf(store.keep) }
+  if (store.s3 === undefined) return { ...common, kind: 'file', folder: resolve(store.file ?? '/') }
+  const [bucket = '', ...prefix] = store.s3.split('/')
+  return { ...common, kind: 's3', bucket, prefix: prefix.join('/'), region: store.region ?? null }
+}
+
+function retentionOf(keep: StoreFile['keep']): Retention | null {
+  const rules = withoutNotes(keep ?? {})
+  return rules.length === 0 ? null : Object.fromEntries(rules)
+}
+
+/** The services that data names as its database servers. */
+export function databaseServers(files: { data?: object[] }[]): Set<string> {
+  const parts = files.flatMap((file) => file.data ?? [])
+  return new Set(parts.flatMap((part) => ('postgres' in part ? [String(part.postgres)] : [])))
+}
+
+/**
+ * A service file with every default filled in.
+ * @param servers services that hold the databases of others: their update is one of that data too
+ */
+export function serviceOf(
+  service: string,
+  path: string,
+  file: ServiceFile,
+  servers: ReadonlySet<string>,
+): ServicePolicy {
   const data = (file.data ?? []).map(dataPartOf)
+  const before = file.backup?.before ?? (data.length > 0 || servers.has(service) ? 'update' : 'none')
   return {
     service,
     file: path,
@@ -105,9 +157,11 @@ export function serviceOf(service: string, path: string, file: ServiceFile): Ser
       window: file.update?.window ?? null,
     },
     data,
+    backup: { before, while: file.backup?.while ?? defaults.while },
     health: healthOf(service, file.health ?? {}),
     revert: {
-      data: file.revert?.data ?? (data.length > 0 && file.backup?.before !== 'none' ? 'restore' : 'keep'),
+      data: file.revert?.data ?? (before === 'update' ? 'restore' : 'keep'),
+      failed: file.revert?.failed ?? defaults.failed,
       repository: file.revert?.repository ?? 'pull-request',
     },
   }
@@ -119,9 +173,13 @@ export function withoutNotes<T>(mapping: Record<string, T>): [string, T][] {
 }
 
 function dataPartOf(part: NonNullable<ServiceFile['data']>[number]): DataPart {
-  if (part.volume !== undefined) return { volume: part.volume, exclude: part.exclude ?? [] }
+  if (part.volume !== undefined)
+    return { volume: part.volume, exclude: (part.exclude ?? []).map(withoutDetours) }
   return { postgres: part.postgres ?? '', database: part.database ?? '', user: part.user ?? '' }
 }
+
+/** `./gitea//log/` is `gitea/log`. */
+const withoutDetours = (path: string): string => normalize(path).replace(/\/$/, '')
 
 function healthOf(service: string, health: NonNullable<ServiceFile['health']>): HealthPolicy {
   return {

@@ -1,9 +1,16 @@
 import { readdir, realpath } from 'node:fs/promises'
 import type { DesiredState, Finding, Host, ServicePolicy } from '../desired-state.ts'
 import { isServiceName } from './formats.ts'
-import { type HostFile, hostOf, type ServiceFile, serviceOf, withoutNotes } from './policies.ts'
+import {
+  databaseServers,
+  type HostFile,
+  hostOf,
+  type ServiceFile,
+  serviceOf,
+  withoutNotes,
+} from './policies.ts'
 import { judgeRepositoryFile, locate, readRepositoryFile, refusal } from './repository-file.ts'
-import { type JudgedFile, judgeService } from './rules.ts'
+import { type JudgedFile, judgeHost, judgeService } from './rules.ts'
 import { checkSchema } from './schema-check.ts'
 import { printable } from './wording.ts'
 import { fileFinding, parseYamlFile } from './yaml-file.ts'
@@ -130,10 +137,12 @@ async function readFile(
 }
 
 function draftOf(files: DesiredStateFiles): Draft {
-  const services = [...files.services].flatMap(([service, file]) =>
-    file === null
-      ? []
-      : [[service, serviceOf(service, file.yaml.file, soundPart<ServiceFile>(file))] as const],
+  const readable = [...files.services].flatMap(([service, file]) =>
+    file === null ? [] : [{ service, path: file.yaml.file, sound: soundPart<ServiceFile>(file) }],
+  )
+  const servers = databaseServers(readable.map(({ sound }) => sound))
+  const services = readable.map(
+    ({ service, path, sound }) => [service, serviceOf(service, path, sound, servers)] as const,
   )
   const unusable = ['', 'name', 'project', 'compose', 'variables']
   const host = files.host === null || unusable.some((key) => files.host?.faulty.has(key)) ? null : files.host
@@ -155,10 +164,12 @@ function judge(files: DesiredStateFiles, draft: Draft): Finding[] {
   const windows = known
     ? withoutNotes((host.yaml.value as HostFile).windows ?? {}).map(([name]) => name)
     : null
-  return [...files.services].flatMap(([service, file]) => {
+  const servers = databaseServers(Object.values(draft.services))
+  const ofServices = [...files.services].flatMap(([service, file]) => {
     const policy = draft.services[service]
-    return file === null || policy === undefined ? [] : judgeService(policy, file, windows)
+    return file === null || policy === undefined ? [] : judgeService(policy, file, { windows, servers })
   })
+  return host === null || draft.host === null ? ofServices : [...judgeHost(draft.host, host), ...ofServices]
 }
 
 /** Compose files and certificate authorities that the checkout should hold but does not. */

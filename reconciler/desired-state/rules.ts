@@ -1,4 +1,4 @@
-import type { Finding, ServicePolicy } from '../desired-state.ts'
+import type { DataPart, Finding, Host, ServicePolicy, StorePolicy } from '../desired-state.ts'
 import type { ServiceFile } from './policies.ts'
 import { nearest, oneOf, quoted } from './wording.ts'
 import type { YamlFile } from './yaml-file.ts'
@@ -12,20 +12,50 @@ type Judged = {
   written: ServiceFile
   yaml: YamlFile
   sound: (...keys: string[]) => boolean
+  /** It has `data`, or holds the databases of others. */
+  holdsData: boolean
 }
 
 /** Tags that promise nothing: whoever pulls them again gets something else. */
 const movingWord =
   /(^|[^a-z])(nightly|edge|stable|mainline|main|master|dev|develop|snapshot|canary|lts|current)([^a-z]|$)/i
 
+/** What a schema cannot say about host.yaml. */
+export function judgeHost({ backup }: Host, { yaml, faulty }: JudgedFile): Finding[] {
+  if (backup === null || faulty.has('') || faulty.has('backup')) return []
+  const findings = twins(backup.stores.map(placeOf)).map(({ index, first }) =>
+    yaml.findingAt(
+      ['backup', 'stores', index],
+      'value',
+      `is the same place as backup.stores[${first}], expected each store once`,
+    ),
+  )
+  if (backup.stores.some((store) => store.required)) return findings
+  const message =
+    'has no store that is required, so a backup would count that is nowhere; expected one without `required: false`'
+  return [...findings, yaml.findingAt(['backup', 'stores'], 'key', message)]
+}
+
+/** Another region does not make another bucket: their names are unique. */
+const placeOf = (store: StorePolicy): string =>
+  store.kind === 'file' ? store.folder : `${store.bucket} ${store.prefix}`
+
+/** What stands there a second time, and where it stood first. */
+function twins(names: string[]): { index: number; first: number }[] {
+  return names
+    .map((name, index) => ({ index, first: names.indexOf(name) }))
+    .filter(({ index, first }) => first < index)
+}
+
 /**
  * What a schema cannot say about one service file.
- * @param windows names of the windows in host.yaml, or null when they are not known
+ * @param known.windows names of the windows in host.yaml, or null when they are not known
+ * @param known.servers services that hold the databases of others
  */
 export function judgeService(
   policy: ServicePolicy,
   file: JudgedFile,
-  windows: readonly string[] | null,
+  known: { windows: readonly string[] | null; servers: ReadonlySet<string> },
 ): Finding[] {
   // A file that is no mapping has been refused as a whole.
   if (file.faulty.has('')) return []
@@ -34,14 +64,16 @@ export function judgeService(
     written: file.yaml.value as ServiceFile,
     yaml: file.yaml,
     sound: (...keys) => keys.every((key) => !file.faulty.has(key)),
+    holdsData: policy.data.length > 0 || known.servers.has(policy.service),
   }
   return [
     judgeTag(judged),
     judgeTagPattern(judged),
-    judgeWindow(judged, windows),
+    judgeWindow(judged, known.windows),
     judgeRevert(judged),
     judgeBackup(judged),
     judgeHealth(judged),
+    ...judgeData(judged),
   ].filter((finding) => finding !== null)
 }
 
@@ -84,10 +116,10 @@ function judgeWindow({ policy, yaml, sound }: Judged, windows: readonly string[]
   )
 }
 
-function judgeRevert({ policy, written, yaml, sound }: Judged): Finding | null {
+function judgeRevert({ written, yaml, sound, holdsData }: Judged): Finding | null {
   if (written.revert?.data !== 'restore' || !sound('revert', 'data', 'backup')) return null
   const at = ['revert', 'data']
-  if (policy.data.length === 0) {
+  if (!holdsData) {
     return yaml.findingAt(
       at,
       'value',
@@ -102,14 +134,24 @@ function judgeRevert({ policy, written, yaml, sound }: Judged): Finding | null {
   )
 }
 
-function judgeBackup({ policy, written, yaml, sound }: Judged): Finding | null {
-  if (written.backup?.before !== 'update' || policy.data.length > 0 || !sound('backup', 'data')) return null
+function judgeBackup({ written, yaml, sound, holdsData }: Judged): Finding | null {
+  if (written.backup?.before !== 'update' || holdsData || !sound('backup', 'data')) return null
   return yaml.findingAt(
     ['backup', 'before'],
     'value',
     'update has nothing to back up, expected `data` in this file',
   )
 }
+
+function judgeData({ policy, yaml, sound }: Judged): Finding[] {
+  if (!sound('data')) return []
+  return twins(policy.data.map(partName)).map(({ index, first }) =>
+    yaml.findingAt(['data', index], 'value', `is the same as data[${first}], expected each part once`),
+  )
+}
+
+const partName = (part: DataPart): string =>
+  'volume' in part ? `volume ${part.volume}` : `database ${part.database} of ${part.postgres}`
 
 function judgeHealth({ policy, written, yaml, sound }: Judged): Finding | null {
   const { within, steady } = policy.health

@@ -6,7 +6,11 @@ import { goodHost, goodService, readingOf } from './checkout.ts'
 const host = 'desired-state/host.yaml'
 const gitea = 'desired-state/services/gitea.yaml'
 const compose: ComposeNames = {
-  services: { gitea: { profiles: [] }, postgres: { profiles: [] }, certbot: { profiles: ['jobs'] } },
+  services: {
+    gitea: { profiles: [], volumes: ['gitea-data'] },
+    postgres: { profiles: [], volumes: ['postgres-data'] },
+    certbot: { profiles: ['jobs'], volumes: [] },
+  },
   volumes: ['gitea-data', 'postgres-data'],
 }
 
@@ -58,6 +62,34 @@ health: { checks: [{ command: [a], in: toString }] }
       `${gitea}:5:15: data[1].volume: \`gitea_data\` is not a volume of the Compose files, expected gitea-data, postgres-data (did you mean gitea-data?)`,
       `${gitea}:6:15: data[2].volume: \`constructor\` is not a volume of the Compose files, expected gitea-data, postgres-data`,
       `${gitea}:7:40: health.checks[0].in: \`toString\` is not a service of the Compose files, expected gitea, postgres, certbot`,
+    ])
+  })
+
+  test('data in a volume that the service does not mount is a slip', async () => {
+    const text = `${goodService}data: [{ volume: postgres-data }, { volume: unused }]\n`
+    const names = { ...compose, volumes: [...compose.volumes, 'unused'] }
+    expect(await lines({ [gitea]: text }, names)).toEqual([
+      `${gitea}:3:18: data[0].volume: \`postgres-data\` is mounted by postgres, expected a volume of gitea: gitea-data`,
+      `${gitea}:3:45: data[1].volume: \`unused\` is mounted by no service, expected a volume of gitea: gitea-data`,
+    ])
+  })
+
+  test('the file of a database server may name the volumes of those who have their databases in it', async () => {
+    const data = `${goodService}data: [{ postgres: postgres, database: a, user: a }, { volume: gitea-data }]\n`
+    const server = 'desired-state/services/postgres.yaml'
+    expect(await lines({ [gitea]: data, [server]: data })).toEqual([])
+    const nobody = { ...compose, volumes: [...compose.volumes, 'unused'] }
+    expect(await lines({ [gitea]: data, [server]: data.replace('gitea-data', 'unused') }, nobody)).toEqual([
+      `${server}:3:64: data[1].volume: \`unused\` is mounted by no service, expected a volume of postgres: postgres-data`,
+    ])
+  })
+
+  test('two files that share a database name the same user', async () => {
+    const data = (user: string) =>
+      `${goodService}data: [{ postgres: postgres, database: a, user: ${user} }]\n`
+    const server = 'desired-state/services/postgres.yaml'
+    expect(await lines({ [gitea]: data('gitea'), [server]: data('admin') })).toEqual([
+      `${server}:3:49: data[0].user: \`admin\` is not the user that ${gitea} names for this database, expected gitea in both`,
     ])
   })
 

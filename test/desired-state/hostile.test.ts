@@ -255,7 +255,7 @@ describe('whatever is in a file', () => {
 
   test('also on disk, in both files at once, and against the Compose model', async () => {
     await using place = await checkout()
-    const compose = { services: { gitea: { profiles: [] } }, volumes: [] }
+    const compose = { services: { gitea: { profiles: [], volumes: [] } }, volumes: [] }
     const bytes = fc.uint8Array({ maxLength: 80 }).map((array) => Buffer.from(array))
     const hosts = fc.oneof(
       bytes,

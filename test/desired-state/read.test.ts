@@ -106,6 +106,7 @@ describe('what is read', () => {
         windows: {},
         prune: false,
         images: { keep: 2 },
+        backup: null,
       },
       services: {
         gitea: {
@@ -116,8 +117,9 @@ describe('what is read', () => {
           digest: null,
           update: { policy: 'manual', accept: 'minor', tags: null, minimumAge: 0, window: null },
           data: [],
+          backup: { before: 'none', while: 'stopped' },
           health: { within: 120_000, steady: 10_000, soak: 600_000, checks: [] },
-          revert: { data: 'keep', repository: 'pull-request' },
+          revert: { data: 'keep', failed: 'drop', repository: 'pull-request' },
         },
       },
     })
@@ -131,6 +133,73 @@ describe('what is read', () => {
     })
     expect(both.state?.services['gitea']?.revert.data).toBe('restore')
     expect(both.state?.services['other']?.revert.data).toBe('keep')
+  })
+
+  test('data is backed up before an update by default, also where it is the database of another service', async () => {
+    const { state, findings } = await readingOf({
+      [gitea]: `${goodService}data: [{ postgres: postgres, database: gitea, user: gitea }]\nbackup: { while: paused }\n`,
+      'desired-state/services/postgres.yaml': `${goodService}revert: { failed: keep }\n`,
+      'desired-state/services/mysql.yaml': goodService,
+    })
+    expect(findings).toEqual([])
+    expect(state?.services['gitea']).toMatchObject({
+      backup: { before: 'update', while: 'paused' },
+      revert: { data: 'restore', failed: 'drop' },
+    })
+    expect(state?.services['postgres']).toMatchObject({
+      backup: { before: 'update', while: 'stopped' },
+      revert: { data: 'restore', failed: 'keep' },
+    })
+    expect(state?.services['mysql']?.backup.before).toBe('none')
+  })
+
+  test('the file of a database server may say how the data of the others is treated', async () => {
+    const data = `${goodService}data: [{ postgres: postgres, database: gitea, user: gitea }]\n`
+    const wishes = `${goodService}backup: { before: update }\nrevert: { data: restore }\n`
+    expect(await linesOf({ [gitea]: data, 'desired-state/services/postgres.yaml': wishes })).toEqual([])
+    expect(await linesOf({ 'desired-state/services/postgres.yaml': wishes })).toHaveLength(2)
+  })
+
+  test('writes that a backup of a running service misses may be given up on a revert', async () => {
+    const text = `${goodService}data: [{ volume: a }]\nbackup: { while: running }\nrevert: { data: restore }\n`
+    expect(await linesOf({ [gitea]: text })).toEqual([])
+  })
+
+  test('stores, their retention and the schedules arrive', async () => {
+    const { state, findings } = await readingOf({
+      [host]: `${goodHost}backup:
+  schedule: "0 2 * * *"
+  stores:
+    - { file: /var/backups//samovar/, keep: { last: 7, daily: 14, x-why: disk } }
+    - { s3: my-bucket/git.example.com/a, region: eu-central-1, required: false }
+    - { s3: other-bucket }
+`,
+    })
+    expect(findings).toEqual([])
+    expect(state?.host.backup).toEqual({
+      schedule: '0 2 * * *',
+      verify: null,
+      stores: [
+        { kind: 'file', folder: '/var/backups/samovar', required: true, keep: { last: 7, daily: 14 } },
+        {
+          kind: 's3',
+          bucket: 'my-bucket',
+          prefix: 'git.example.com/a',
+          region: 'eu-central-1',
+          required: false,
+          keep: null,
+        },
+        { kind: 's3', bucket: 'other-bucket', prefix: '', region: null, required: true, keep: null },
+      ],
+    })
+  })
+
+  test('a folder that is left out of a backup has one spelling', async () => {
+    const text = `${goodService}data: [{ volume: a, exclude: [./log, gitea//tmp/, gitea/./queues] }]\n`
+    const { state } = await readingOf({ [gitea]: text })
+    expect(state?.services['gitea']?.data).toEqual([
+      { volume: 'a', exclude: ['log', 'gitea/tmp', 'gitea/queues'] },
+    ])
   })
 
   test('every kind of health check arrives with its pace, a command runs in its own service by default', async () => {

@@ -95,7 +95,7 @@ describe('the manual and the schemas', () => {
     const { state } = await readingOf({})
     if (state === null) expect.fail('the smallest desired state has findings')
     const { host, services } = state
-    const { update, health, revert } = services['gitea'] ?? expect.fail('the service is not there')
+    const { update, health, revert, backup } = services['gitea'] ?? expect.fail('the service is not there')
     const applied = {
       timezone: host.timezone,
       poll: '3m',
@@ -108,6 +108,8 @@ describe('the manual and the schemas', () => {
       steady: `${health.steady / 1000}s`,
       soak: `${health.soak / 60_000}m`,
       repository: revert.repository,
+      failed: revert.failed,
+      while: backup.while,
     }
     const stated = [...properties(schemas.host), ...properties(schemas.service)].filter(
       ([, schema]) => 'default' in schema,
