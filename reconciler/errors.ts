@@ -45,9 +45,38 @@ export const errorTable = {
     means: 'A container that Samovar did not create has the name of a service.',
     solve: 'Rename or remove that container; Samovar does not touch what it did not create.',
   },
-  'data-not-supported': {
-    means: 'The service has `data:`, and this version of Samovar has no backups yet.',
-    solve: 'Update this service by hand, or remove `data:` when its data need not go back with the image.',
+  'data-not-covered': {
+    means: 'The service has `data:` that cannot be backed up as the desired state has it.',
+    solve: 'Correct what the message names; `backup: { before: none }` rolls out without a backup.',
+  },
+  'store-failed': {
+    means: 'A store for backups could not be reached, or did not keep what it was given.',
+    solve: 'The message names the store and what it said; `samovar doctor` tries every store.',
+  },
+  'store-conflict': {
+    means: 'A store has another object under a key that is written once.',
+    solve: 'Two hosts share a name and a store: give one of them another `name:` or another prefix.',
+  },
+  'backup-failed': {
+    means: 'A backup could not be taken or proven, so nothing was replaced.',
+    solve: 'The message names the part that failed; `samovar backup SERVICE` tries it by itself.',
+  },
+  'backup-damaged': {
+    means: 'A part of a backup is not what its manifest says: missing, cut, changed or swapped.',
+    solve:
+      'Use another store or another backup: `samovar backups` lists them. Nothing was restored from this one.',
+  },
+  'backup-key': {
+    means: 'A backup is encrypted and the key is missing or another one.',
+    solve: 'Set SAMOVAR_BACKUP_KEY to the key that the backup was made with.',
+  },
+  'restore-incomplete': {
+    means: 'Data is only half restored; nothing is started on it.',
+    solve: '`samovar restore BACKUP` again, with the backup that the message names or another one.',
+  },
+  'timed-out': {
+    means: 'A program or the engine took longer than it may.',
+    solve: 'Look whether the host is overloaded, then try again.',
   },
   'disk-full': {
     means: 'There is not enough free disk for the roll-out.',

@@ -3,7 +3,7 @@ import { SamovarError } from '../errors.ts'
 import type { ContainerBody, EndpointBody, ImageDefaults } from './container-body.ts'
 import { refused, statusOf } from './docker-answers.ts'
 import { watchDocker } from './docker-events.ts'
-import { demultiplex, readBounded } from './docker-streams.ts'
+import { demultiplex, demultiplexed, readBounded } from './docker-streams.ts'
 import {
   type Engine,
   type EngineHealth,
@@ -193,14 +193,3 @@ const moment = (text: string): number => Math.max(0, Date.parse(text) || 0)
 
 export const digestsOf = (repoDigests: string[] | null | undefined): string[] =>
   (repoDigests ?? []).map((entry) => entry.slice(entry.indexOf('@') + 1))
-
-/** A whole multiplexed log answer: frames of 8 bytes header (stream, 0, 0, 0, length) and content. */
-function demultiplexed(raw: Buffer): string {
-  const parts: Buffer[] = []
-  for (let at = 0; at + 8 <= raw.length; ) {
-    const length = raw.readUInt32BE(at + 4)
-    parts.push(raw.subarray(at + 8, at + 8 + length))
-    at += 8 + length
-  }
-  return Buffer.concat(parts).toString('utf8')
-}

@@ -1,6 +1,9 @@
 import type Docker from 'dockerode'
 import { SamovarError } from '../errors.ts'
 import { refused } from './docker-answers.ts'
+import { dockerArchive } from './docker-archive.ts'
+import { dockerData } from './docker-data.ts'
+import { dockerExec } from './docker-exec.ts'
 import { dockerImages } from './docker-images.ts'
 import { dockerLook } from './docker-look.ts'
 import { dockerPrepare } from './docker-prepare.ts'
@@ -38,6 +41,9 @@ export async function connectDocker(dockerHost: string | undefined): Promise<Eng
     ...dockerImages(docker, { local: where.startsWith('unix:') }),
     ...dockerPrepare(docker, version.api),
     ...dockerSwap(docker),
+    ...dockerExec(docker),
+    ...dockerData(docker),
+    ...dockerArchive(docker),
     close: () => Promise.resolve(),
   }
 }

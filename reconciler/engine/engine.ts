@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { ContainerBody, ImageDefaults, NetworkBody, VolumeBody } from './container-body.ts'
 
 /**
@@ -99,6 +100,46 @@ export interface Engine {
   /** Runs a command in a running instance; output is cut after 64 KiB. */
   run(instance: string, command: string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>
 
+  /**
+   * Starts a program in a running instance, without a terminal, and answers its streams: output is binary and has no
+   * bound, `input` is its standard input. The output ends without an error also when the program dies: only `ended`
+   * tells whether it was complete; it rejects with `engine-unreachable` when that is not known. The output has to be
+   * read or destroyed, since a large one holds the program. When `input` fails, the program is ended before it sees the end of
+   * its input, and `output` fails with the same error. Throws `not-found`, `engine-refused` when the instance does not run.
+   */
+  exec(instance: string, command: string[], input?: Readable): Promise<Execution>
+
+  /** Freezes the processes of a running instance where they are. Safe to repeat. Throws `changed`. */
+  pause(current: Revisioned): Promise<void>
+
+  /** Lets the processes of a frozen instance go on. Safe to repeat; does nothing to one that is gone. */
+  unpause(current: Revisioned): Promise<void>
+
+  /** Instances of whatever project that mount a volume, also stopped ones and the ones set aside. */
+  mounting(volume: string): Promise<Mounting[]>
+
+  /**
+   * A container for work on data, which belongs to an operation and to no service: no network, no restart policy, no
+   * Compose labels, created but not started. Never counted by `observe` and `find`. A command with an empty
+   * entrypoint replaces the image's own when it is named.
+   */
+  scratch(operation: string, wanted: ScratchBody): Promise<string>
+
+  /** Starts a scratch container. */
+  startScratch(instance: string): Promise<void>
+
+  /** Waits until a scratch container has ended; its exit code and the last lines it wrote. Throws `timed-out`. */
+  scratchEnded(instance: string, timeoutMs: number): Promise<{ exitCode: number; output: string }>
+
+  /** Removes all scratch containers of an operation, running or not, with the nameless volumes they got. Safe to repeat. */
+  removeScratch(operation: string): Promise<void>
+
+  /** A folder of an instance, running or not, through its volumes: a tar stream whose names begin with `./`. */
+  readFiles(instance: string, folder: string): Promise<Readable>
+
+  /** Unpacks a tar stream into a folder of an instance, owners by number. Resolves when all of it is there. */
+  writeFiles(instance: string, folder: string, tar: Readable): Promise<void>
+
   /** The last lines an instance wrote, oldest first. */
   logs(instance: string, lines: number): Promise<string[]>
 
@@ -193,6 +234,25 @@ export type Inspected = {
   addresses: Record<string, string>
 }
 
+/** `errors` are the last 4 KiB that the program wrote to its standard error. */
+export type Execution = {
+  output: Readable
+  ended: Promise<{ exitCode: number; errors: string }>
+}
+
+export type Mounting = { instance: string; name: string; running: boolean }
+
+export type ScratchBody = {
+  /** Local image id. */
+  image: string
+  /** Volume name -> folder in the container. */
+  volumes: Record<string, string>
+  /** Null: what the image starts by itself. */
+  command: string[] | null
+  environment: Record<string, string>
+  user?: string
+}
+
 export type ImageReference = { name: string; tag: string; digest: string; platform?: string | undefined }
 export type LocalImage = {
   id: string
@@ -233,4 +293,6 @@ export const samovarLabels = {
   image: 'samovar.image',
   secretFields: 'samovar.secret-fields',
   restart: 'samovar.restart',
+  /** On scratch containers: the operation they work for. */
+  scratch: 'samovar.scratch',
 } as const

@@ -10,6 +10,8 @@ import {
   type PretendRegistry,
   pretendContainers,
 } from './pretend-containers.ts'
+import { pretendData } from './pretend-data.ts'
+import type { PretendFiles } from './pretend-files.ts'
 
 /**
  * A pretend host for stories: containers are records, failures come on demand. It keeps the promises of engine.ts
@@ -17,11 +19,13 @@ import {
  */
 export function pretendHost(now: () => number = Date.now) {
   const registry: PretendRegistry = new Map()
+  const world = pretendContainers(registry, now)
   const { containers, watchers, tell, behaviourOf, get, present, stop, start, rename, runningOf, policyOf } =
-    pretendContainers(registry, now)
+    world
   const local = new Map<string, LocalImage>()
   const networks = new Set<string>()
   const volumes = new Set<string>()
+  const contents = new Map<string, PretendFiles>()
   const failures = new Map<string, Error>()
   const calls: string[] = []
 
@@ -34,7 +38,14 @@ export function pretendHost(now: () => number = Date.now) {
     failures.delete(`${method} ${about}`)
     throw failure
   }
+  const files = (volume: string): PretendFiles => {
+    volumes.add(volume)
+    const there = contents.get(volume) ?? new Map()
+    contents.set(volume, there)
+    return there
+  }
   const engine: Engine = {
+    ...pretendData({ ...world, called, now, volumes, files }),
     capabilities: async () => ({
       keepsOld: 'container',
       nodes: 1,
@@ -249,7 +260,10 @@ export function pretendHost(now: () => number = Date.now) {
     engine,
     containers,
     networks,
+    /** Names; what is in them is in `files`. */
     volumes,
+    /** The files of a volume, which exists from then on. */
+    files,
     /** Engine calls so far, `method subject`. */
     calls,
     /** Puts an image into the pretend registry; the digest follows from the reference. */

@@ -9,6 +9,7 @@ import {
   samovarLabels,
 } from './engine.ts'
 import { splitReference } from './image-reference.ts'
+import type { PretendFiles } from './pretend-files.ts'
 
 /** How the containers of an image behave on the pretend host. */
 export type Behaviour = {
@@ -20,7 +21,24 @@ export type Behaviour = {
   unstoppable?: boolean
   /** What a command run inside answers. */
   command?: { exitCode: number; output: string }
+  /** Programs inside, by name, for `exec` and for scratch containers. They may keep a state of their own. */
+  programs?: Record<string, PretendProgram>
 }
+
+/** What a pretend program is given. */
+export type PretendCall = {
+  command: string[]
+  /** All of its standard input. */
+  input: Buffer
+  /** By the folder where they are mounted. */
+  volumes: Record<string, PretendFiles>
+  /** The container it runs in. */
+  instance: string
+  environment: Record<string, string>
+}
+
+type PretendEnd = { exitCode: number; output: Buffer | string; errors?: string }
+export type PretendProgram = (call: PretendCall) => PretendEnd | Promise<PretendEnd>
 
 export type PretendContainer = {
   id: string
@@ -67,7 +85,7 @@ export function pretendContainers(registry: PretendRegistry, now: () => number) 
   }
   const stop = (container: PretendContainer): void => {
     container.body.HostConfig.RestartPolicy = { Name: 'no' }
-    if (container.state !== 'running') return
+    if (!['running', 'paused'].includes(container.state)) return
     if (behaviourOf(container).unstoppable === true)
       throw new SamovarError('engine-refused', `${container.name} was stopped, but its process still runs`)
     Object.assign(container, { state: 'exited', exitCode: 0, finishedAt: now() })
@@ -75,6 +93,11 @@ export function pretendContainers(registry: PretendRegistry, now: () => number) 
   }
   const start = (container: PretendContainer): void => {
     if (container.state === 'running') return
+    if (container.state === 'paused') {
+      container.state = 'running'
+      tell(container, 'unpause')
+      return
+    }
     Object.assign(container, { state: 'running', startedAt: now() })
     tell(container, 'start')
     const { exits } = behaviourOf(container)
