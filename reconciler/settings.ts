@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
+import { parseDuration } from './desired-state/quantities.ts'
 import { SamovarError } from './errors.ts'
 
 /** A value that prints as `***` wherever it goes; only `reveal` gives it. */
@@ -20,6 +21,12 @@ export type Settings = {
   giteaUrl: string | null
   giteaToken: Secret | null
   dockerHost: string | undefined
+  /** Address of another S3 server than AWS, or null. */
+  s3Endpoint: string | null
+  /** 32 bytes: parts of backups are encrypted with it when it is there. */
+  backupKey: Secret | null
+  /** Milliseconds without any progress after which a store counts as failed. */
+  storeTimeoutMs: number
   logLevel: LogLevel
   /** For the programs Samovar runs: Git picks PATH, proxies and certificates from it. */
   environment: Record<string, string | undefined>
@@ -58,6 +65,9 @@ export function readSettings(
   const giteaUrl = text('SAMOVAR_GITEA_URL', '')
   if (giteaUrl !== '' && !/^https?:\/\//.test(giteaUrl))
     problems.push(`SAMOVAR_GITEA_URL is "${giteaUrl}"; expected a URL such as https://git.example.com`)
+  const s3Endpoint = text('SAMOVAR_S3_ENDPOINT', '')
+  if (s3Endpoint !== '' && !/^https?:\/\//.test(s3Endpoint))
+    problems.push(`SAMOVAR_S3_ENDPOINT is "${s3Endpoint}"; expected a URL such as https://s3.example.com`)
   const settings: Settings = {
     repository,
     branch: text('SAMOVAR_BRANCH', 'main'),
@@ -67,6 +77,9 @@ export function readSettings(
     giteaUrl: giteaUrl === '' ? null : giteaUrl,
     giteaToken: secret('SAMOVAR_GITEA_TOKEN'),
     dockerHost: environment['DOCKER_HOST'] || undefined,
+    s3Endpoint: s3Endpoint === '' ? null : s3Endpoint,
+    backupKey: backupKeyOf(secret('SAMOVAR_BACKUP_KEY'), problems),
+    storeTimeoutMs: storeTimeoutOf(text('SAMOVAR_STORE_TIMEOUT', '60s'), problems),
     logLevel: levelOf(text('LOG_LEVEL', 'info'), problems),
     environment,
     lookup: (name) => environment[name],
@@ -78,6 +91,9 @@ export function readSettings(
 /** Absolute. Asked for by itself before anything else is loaded. */
 export const stateFolder = (environment: Record<string, string | undefined> = process.env): string =>
   resolve(environment['SAMOVAR_STATE_DIR'] || '/var/lib/samovar')
+
+/** Manifests never change, so each is read from a store once; may be deleted. */
+export const manifestCache = (stateDir: string): string => join(stateDir, 'manifests')
 
 /** NAME, or the content of the file that NAME_FILE names. */
 function secretText(
@@ -96,6 +112,22 @@ function secretText(
     )
     return undefined
   }
+}
+
+/** Base64 or hexadecimal of 32 bytes, as `openssl rand -base64 32` prints them. */
+function backupKeyOf(key: Secret | null, problems: string[]): Secret | null {
+  if (key === null) return null
+  const text = key.reveal()
+  const isKey = /^[0-9a-f]{64}$/i.test(text) || /^[A-Za-z0-9+/]{43}=$/.test(text)
+  if (!isKey) problems.push('SAMOVAR_BACKUP_KEY is not a key; expected what `openssl rand -base64 32` prints')
+  return key
+}
+
+function storeTimeoutOf(text: string, problems: string[]): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds === null || milliseconds === 0)
+    problems.push(`SAMOVAR_STORE_TIMEOUT is "${text}"; expected a duration such as 60s`)
+  return milliseconds ?? 60_000
 }
 
 function listenOf(text: string, problems: string[]): Settings['listen'] {
