@@ -1,11 +1,15 @@
+import { dataProblems } from './data-problems.ts'
 import { sentenceOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
+import { isAboutData } from './journal/data-records.ts'
 import { lockOwner } from './journal/lock.ts'
+import type { Operation } from './journal/operations.ts'
 import { everyService } from './journal/standing.ts'
 import type { Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { PassReport } from './reconcile.ts'
 import {
+  type AtWork,
   type Problem,
   type ServiceStatus,
   type Status,
@@ -81,12 +85,21 @@ export function statusNow(
     lastPass: last === null ? null : new Date(last.at).toISOString(),
     services,
     summary: outlook === null && remembered !== null ? `As of ${remembered.seenAt}: ${summary}` : summary,
-    problems: seen.problems,
+    problems: [...seen.problems, ...backupProblems(parts, services)],
     findings: seen.findings,
     fetchedAt: fetchedAt === undefined ? null : new Date(fetchedAt).toISOString(),
     seenAt: outlook === null ? (remembered?.seenAt ?? null) : new Date(outlook.lookedAt).toISOString(),
     daemon: lockOwner(parts.settings.stateDir),
   }
+}
+
+function backupProblems({ journal }: Known, services: ServiceStatus[]): Problem[] {
+  const present = new Set(services.map((each) => each.name))
+  return dataProblems(journal, (service) => present.has(service)).map(({ about, message, next }) => ({
+    about,
+    message,
+    next,
+  }))
 }
 
 function servicesOf(parts: Known, outlook: Outlook): ServiceStatus[] {
@@ -111,21 +124,30 @@ function standingNow({ journal, now, settings }: Known, services: string[]): Sta
   if (paused.has(everyService)) for (const service of services) paused.add(service)
   const stuck = new Set<string>()
   for (const service of services) {
-    const [last] = journal.history(1, service)
+    const last = journal.lastRollOut(service)
     if (last?.result === 'stuck' && !journal.isRetried(last.id)) stuck.add(service)
   }
-  const rollingOut = new Map<string, string>()
-  const atWork = lockOwner(settings.stateDir) !== null
+  const atWork = new Map<string, AtWork>()
+  const isHeld = lockOwner(settings.stateDir) !== null
   for (const operation of journal.unfinished()) {
     const step = journal.steps(operation.id).at(-1)
-    const where =
-      step === undefined ? 'begins' : `${step.name} for ${durationInWords(now() - step.startedAt)}`
-    const words = atWork
-      ? `${where} (${operation.id})`
-      : `cut short at ${step?.name ?? 'its begin'} (${operation.id}); next: samovar run, or samovar apply, goes on with it`
-    for (const member of operation.intent.members) rollingOut.set(member.service, words)
+    const name = step?.name ?? 'its begin'
+    const since = step === undefined ? 'begins' : `${name} for ${durationInWords(now() - step.startedAt)}`
+    const { id, kind } = operation
+    const what = isAboutData(operation) ? `${kind}: ` : ''
+    const words = isHeld
+      ? `${what}${since} (${id})`
+      : `${what}cut short at ${name} (${id}); next: samovar run, or samovar apply, goes on with it`
+    for (const service of servicesAtWork(operation)) atWork.set(service, { id, kind, step: name, words })
   }
-  return { paused, quarantined: journal.quarantined(), stuck, rollingOut }
+  return { paused, quarantined: journal.quarantined(), stuck, dirty: journal.dirty(), atWork }
+}
+
+/** Those whose containers an operation works on, or that stand still for it. */
+function servicesAtWork({ kind, intent: { members, data } }: Operation): string[] {
+  const swapped = members.map((member) => member.service)
+  if (data === undefined || kind === 'verify') return [...swapped, ...(data?.owners ?? [])]
+  return [...swapped, ...data.owners, ...data.stop, ...data.stopAfterDumps]
 }
 
 /** The problems an outlook carries with it: Git away, a newest commit that is not good. */

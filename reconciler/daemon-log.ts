@@ -1,7 +1,9 @@
+import { tellDataOperation, tellDataProblems } from './data-log.ts'
 import { findingLine } from './desired-state.ts'
 import { codeOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
 import { waitingWords } from './health/waiting-words.ts'
+import { isAboutData } from './journal/data-records.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Request } from './journal/requests.ts'
 import type { Journal } from './journal.ts'
@@ -30,7 +32,11 @@ export function daemonLog(about: { log: Log; journal: Journal; now: () => number
   const waits = new Map<string, string>()
   return {
     progress: logProgress(telling),
-    operationEnded: (operation: Operation) => tellOperation(telling, operation),
+    operationEnded(operation: Operation): void {
+      if (!isAboutData(operation)) return tellOperation(telling, operation)
+      tellDataOperation(telling, operation)
+      tellDataProblems(telling, (service) => service === operation.service)
+    },
     passBegun: (why: string) => log.debug('pass', `begins: ${why}`),
     passEnded(report: PassReport): void {
       if (report.commit !== null && report.commit !== commit)
@@ -40,7 +46,10 @@ export function daemonLog(about: { log: Log; journal: Journal; now: () => number
       teller.well('pass', 'passes end well again')
       tellSource(teller, report)
       tellFindings(telling, report)
-      for (const change of report.plan?.changes ?? []) tellHeld(telling, change, waits)
+      const changes = report.plan?.changes ?? []
+      for (const change of changes) tellHeld(telling, change, waits)
+      const present = new Set(changes.map((change) => change.service))
+      if (report.plan !== null) tellDataProblems(telling, (service) => present.has(service))
       for (const setback of journal.setbacks())
         if (now() - setback.lastAt > quiet)
           teller.well(`drift of ${setback.service}`, 'it has not drifted for an hour')
@@ -106,8 +115,8 @@ function fingerprintOfHeld(journal: Journal, service: string, held: string): str
     const [entry] = entries.sort((a, b) => b.at - a.at)
     return `reverted ${entry?.digest ?? ''} ${entry?.configuration ?? ''}`
   }
-  const [last] = journal.history(1, service)
-  return held.startsWith('stuck: ') && last !== undefined ? fingerprintOf(last) : held
+  const last = journal.lastRollOut(service)
+  return held.startsWith('stuck: ') && last !== null ? fingerprintOf(last) : held
 }
 
 const fingerprintOf = (operation: Operation): string =>
@@ -126,7 +135,11 @@ function tellOperation(telling: Telling, operation: Operation): void {
       return
     case 'applied':
       if (operation.intent.drift) tellDrift(telling, operation)
-      else log.info(service, `applied: ${whatHappened(operation)}${took}${downtime(operation)} (${id})`)
+      else
+        log.info(
+          service,
+          `applied: ${whatHappened(operation)}${took}${downtime(operation)}${backupFirst(operation)} (${id})`,
+        )
       return
     case 'untouched':
     case 'reverted':
@@ -168,6 +181,8 @@ const downtime = (operation: Operation): string =>
     ? ''
     : `, ${durationInWords(operation.downtimeMs)} of downtime`
 
+const backupFirst = ({ backup }: Operation): string => (backup === null ? '' : `, backup ${backup}`)
+
 /** Steps as lines; a step that goes on for long tells now and then what it waits for. */
 function logProgress({ log, journal }: Telling): Progress {
   let doing = ''
@@ -201,6 +216,10 @@ function logProgress({ log, journal }: Telling): Progress {
     pull(_operation, seen) {
       const of = seen.total > seen.bytes ? ` of ${megabytes(seen.total)}` : ''
       doing = `pulling: ${megabytes(seen.bytes)}${of}`
+    },
+    data(_operation, seen) {
+      const of = seen.total !== null && seen.total > seen.bytes ? ` of about ${megabytes(seen.total)}` : ''
+      doing = `${seen.doing} ${seen.part}: ${megabytes(seen.bytes)}${of}`
     },
     health(operation, seen) {
       const before = doing

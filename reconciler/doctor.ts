@@ -1,14 +1,12 @@
 import { findCompose } from './compose-config.ts'
 import { findingLine } from './desired-state.ts'
-import { SamovarError, sentenceOf } from './errors.ts'
+import { examineBackups } from './doctor-backups.ts'
+import { bad, check, type Finding, ok } from './doctor-finding.ts'
 import { readAddress } from './git/repository-address.ts'
 import { lockOwner } from './journal/lock.ts'
 import { type Loaded, loadCommit } from './load.ts'
 import { buildParts, openState, type Parts } from './parts.ts'
 import type { Settings } from './settings.ts'
-
-/** `next` only when there is something to do. */
-export type Finding = { name: string; ok: boolean; said: string; next: string | null }
 
 /** Below this a roll-out would be refused soon. */
 const littleDisk = 2 * 1024 ** 3
@@ -76,6 +74,7 @@ async function* examineParts(parts: Parts): AsyncGenerator<Finding> {
       () => parts.engine.resolve(reference),
     )
   }
+  yield* examineBackups(parts, found.loaded)
 }
 
 async function desiredState(
@@ -126,30 +125,6 @@ function lock(settings: Settings): Finding {
       ? 'free: no daemon runs'
       : `held by \`${owner.what}\` (pid ${owner.pid}, since ${owner.since})`,
   )
-}
-
-async function check<T>(
-  name: string,
-  said: string | ((found: T) => string),
-  act: () => T | Promise<T>,
-): Promise<Finding> {
-  try {
-    const found = await act()
-    return ok(name, typeof said === 'string' ? said : said(found))
-  } catch (error) {
-    return bad(name, error)
-  }
-}
-
-const ok = (name: string, said: string): Finding => ({ name, ok: true, said, next: null })
-
-function bad(name: string, error: unknown, source: unknown = error): Finding {
-  return {
-    name,
-    ok: false,
-    said: sentenceOf(error),
-    next: source instanceof SamovarError ? source.next : null,
-  }
 }
 
 /** An address may carry a password; what cannot be read as one is a problem that Git's line tells. */

@@ -49,7 +49,14 @@ export type OperationDocument = {
   startedAt: string
   finishedAt: string | null
   downtimeMs: number | null
+  /** The backup that was taken, verified or restored; the one that was put back, when it was reverted. */
   backup: string | null
+  /** Milliseconds of writes that were lost when data was put back; null when none was. */
+  lostMs: number | null
+  /** How deep a verification looked; else null. */
+  level: number | null
+  /** The backup of what a restore replaced. */
+  safetyBackup: string | null
   reason: string
   /** Why it was done: what differed. */
   reasons: { field: string; before: string; after: string }[]
@@ -57,7 +64,7 @@ export type OperationDocument = {
 }
 
 export function operationDocument(operation: Operation, steps: Step[]): OperationDocument {
-  const { id, service, kind, result, commit, downtimeMs, backup, reason } = operation
+  const { id, service, kind, result, commit, downtimeMs, reason, intent } = operation
   return {
     id,
     service,
@@ -69,12 +76,19 @@ export function operationDocument(operation: Operation, steps: Step[]): Operatio
     startedAt: new Date(operation.startedAt).toISOString(),
     finishedAt: operation.finishedAt === null ? null : new Date(operation.finishedAt).toISOString(),
     downtimeMs,
-    backup,
+    backup: backupOf(operation),
+    lostMs: intent.data?.lostMs ?? null,
+    level: kind === 'verify' ? (intent.level ?? null) : null,
+    safetyBackup: intent.safetyBackup ?? null,
     reason,
-    reasons: operation.intent.reasons,
+    reasons: intent.reasons,
     steps: steps.map((step) => ({ ...step, startedAt: new Date(step.startedAt).toISOString() })),
   }
 }
+
+/** What is verified or restored is known from the begin, what is taken only when its manifest is written. */
+export const backupOf = ({ backup, intent }: Pick<Operation, 'backup' | 'intent'>): string | null =>
+  backup ?? intent.data?.backup?.id ?? null
 
 const versionOf = (image: ImageReference | null): Version | null =>
   image === null ? null : { tag: image.tag, digest: image.digest, image: image.name }

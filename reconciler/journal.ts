@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { openDataRecords } from './journal/data-records.ts'
 import { openOperations } from './journal/operations.ts'
 import { openRequests } from './journal/requests.ts'
 import { openStanding } from './journal/standing.ts'
@@ -55,6 +56,17 @@ create table if not exists requests (
   id integer primary key autoincrement, kind text not null, service text, at integer not null,
   taken_at integer, finished_at integer, result text
 ) strict;
+create table if not exists dirty (
+  service text primary key, operation text not null, backup text not null, at integer not null
+) strict;
+create table if not exists rounds (
+  name text primary key, due_at integer not null, began_at integer not null, finished_at integer, result text,
+  expression text not null, timezone text not null
+) strict;
+create table if not exists backups (
+  id text primary key, class text not null, services text not null, operation text not null, at integer not null,
+  bytes integer not null, plain_bytes integer not null, ms integer not null
+) strict;
 create table if not exists notes (name text primary key, value text not null) strict;
 `
 
@@ -71,10 +83,19 @@ export function openJournal(stateDir: string) {
   const database = new DatabaseSync(join(stateDir, 'journal.sqlite'), { timeout: 10_000 })
   database.exec('pragma journal_mode = wal; pragma synchronous = full;')
   database.exec(schema)
+  addColumn(database, 'requests', 'argument text')
   return {
     ...openOperations(database),
     ...openStanding(database),
     ...openRequests(database),
+    ...openDataRecords(database),
     close: () => database.close(),
   }
+}
+
+/** A journal that an earlier version made lacks it; that version does not mind it. */
+function addColumn(database: DatabaseSync, table: string, column: string): void {
+  const [name = ''] = column.split(' ')
+  const there = database.prepare('select 1 from pragma_table_info(?) where name = ?').get(table, name)
+  if (there === undefined) database.exec(`alter table ${table} add column ${column}`)
 }

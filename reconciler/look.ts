@@ -230,7 +230,7 @@ function standingOf(
   const lastApplied = new Map<string, string>()
   const stuck: Standing['stuck'] = []
   for (const target of about.targets.list) {
-    const [last] = journal.history(1, target.service)
+    const last = journal.lastRollOut(target.service)
     const applied = journal.lastApplied(target.service)
     if (applied !== null)
       lastApplied.set(target.service, `${applied.to?.digest ?? ''} ${applied.intent.configuration}`)
@@ -247,6 +247,7 @@ function standingOf(
     ignoreWindows: about.ignoreWindows,
     paused: pausedServices(journal.paused(), about),
     quarantined: journal.quarantined(),
+    dirty: journal.dirty(),
     setbacks: journal.setbacks(),
     stuck: stuck.filter((each) => !journal.isRetried(each.operation)),
     lastApplied,

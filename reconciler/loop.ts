@@ -1,3 +1,4 @@
+import { askedOperations } from './asked-operations.ts'
 import { rememberPass } from './current-status.ts'
 import { isDrift, watchProject } from './drift-watch.ts'
 import type { EngineEvent } from './engine/engine.ts'
@@ -10,8 +11,9 @@ import type { Parts } from './parts.ts'
 import { windowAt } from './plan/windows.ts'
 import { type PassReport, pass } from './reconcile.ts'
 import { askedAtOnce, dropRequests, type TakenRequests, takeRequests } from './requests.ts'
-import { rollBack } from './roll-back.ts'
 import type { Progress } from './rollout/step.ts'
+import { alarmClock, roundsThatAreDue } from './rounds.ts'
+import { sweepStoresOnce } from './sweep-stores.ts'
 import type { PassOptions } from './work.ts'
 
 const shortestBackoff = 5_000
@@ -82,6 +84,10 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
   let failures = 0
   let lastEventPass = Number.NEGATIVE_INFINITY
   const watch = watchProject(parts, memory, stopping)
+  const alarm = alarmClock((round) => {
+    note(`the ${round} is due`, null)
+    wake()
+  }, stopping)
 
   const passOptions = (about: { services: string[]; now: boolean }): PassOptions => ({
     ...about,
@@ -127,7 +133,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     options.told.passBegun(why)
     const requests = takeRequests(parts)
     try {
-      await rollBackAsked(requests, passOptions({ services: [], now: false }))
+      await doAsked(requests, passOptions({ services: [], now: false }))
       const at = askedAtOnce(requests)
       if (at !== null && at.services.length > 0) {
         const early = await pass(parts, memory, passOptions(at))
@@ -140,6 +146,9 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
       rememberPass(parts, report, state.outlook)
       requests.answerPass(report, () => true)
       options.told.passEnded(report)
+      alarm(state.outlook?.loaded.state.host)
+      await sweepStoresOnce(parts, memory).catch(() => null)
+      await roundsThatAreDue(parts, memory, passOptions({ services: [], now: false }))
       return untilNextLook(parts, state.outlook)
     } catch (error) {
       state.lastError = { message: sentenceOf(error), at: parts.now() }
@@ -155,10 +164,11 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
   }
 
   /** One that fails is answered and told; it does not keep the others, nor the pass, from their work. */
-  async function rollBackAsked(requests: TakenRequests, how: PassOptions): Promise<void> {
-    for (const request of requests.open().filter((each) => each.kind === 'rollback')) {
+  async function doAsked(requests: TakenRequests, how: PassOptions): Promise<void> {
+    for (const request of requests.open()) {
+      if (request.kind === 'pass' || request.kind === 'pass-now') continue
       try {
-        requests.answerOperation(request, await rollBack(parts, how, request.service ?? ''))
+        requests.answerOperations(request, await askedOperations(parts, memory, { request, options: how }))
       } catch (error) {
         requests.failOne(request, error)
         options.told.requestFailed(request, error)

@@ -1,13 +1,16 @@
+import { listBackups } from './backup/list-backups.ts'
 import { problemsOf, statusNow } from './current-status.ts'
 import { daemonLog } from './daemon-log.ts'
 import { operationDocument, planDocument } from './documents.ts'
+import { type AskKnownBackups, knownBackups } from './http/known-backups.ts'
 import { type Metrics, makeMetrics } from './http/metrics.ts'
 import { type Server, startHttp } from './http/server.ts'
+import { isAboutData } from './journal/data-records.ts'
 import { takeLock } from './journal/lock.ts'
 import { makeLog, oneLine } from './log.ts'
 import { type Loop, makeLoop } from './loop.ts'
 import { buildParts, type Parts } from './parts.ts'
-import type { Settings } from './settings.ts'
+import { manifestCache, type Settings } from './settings.ts'
 import type { Problem, Status } from './status.ts'
 import { version } from './version.ts'
 
@@ -39,8 +42,9 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   let cut = false
   try {
     parts = await buildParts(settings, stopping.signal)
-    const { loop, metrics } = work(parts, log, stopping.signal)
-    server = await serve(settings, { parts, loop, metrics })
+    const working = work(parts, log, stopping.signal)
+    const { loop } = working
+    server = await serve(settings, { parts, ...working })
     log.info(
       'samovar',
       `version ${version} watches branch ${settings.branch}; ${server.url} tells how it goes`,
@@ -59,12 +63,12 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   }
 }
 
-function work(
-  parts: Parts,
-  log: ReturnType<typeof makeLog>,
-  stopping: AbortSignal,
-): { loop: Loop; metrics: Metrics } {
-  const { progress, ...told } = daemonLog({ log, journal: parts.journal, now: parts.now })
+type Working = { loop: Loop; metrics: Metrics; backups: AskKnownBackups }
+
+function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSignal): Working {
+  const { journal, now } = parts
+  const { progress, ...told } = daemonLog({ log, journal, now })
+  const backups = knownBackups(() => backupsInStores(parts, loop), { now })
   const loop: Loop = makeLoop(parts, {
     progress,
     stopping,
@@ -73,25 +77,37 @@ function work(
       operationEnded(operation) {
         told.operationEnded(operation)
         metrics.operationEnded(operation)
+        backups.changed()
       },
     },
   })
+  const atWork = (aboutData: boolean): number =>
+    journal.unfinished().filter((operation) => isAboutData(operation) === aboutData).length
   const metrics = makeMetrics(
     {
       status: () => statusOf(parts, loop),
       lastPassMs: () => loop.state.lastPassMs,
       lastPassOk: () => loop.state.passes > 0 && loop.state.lastError === null,
-      rollingOut: () => parts.journal.unfinished().length,
-      now: parts.now,
+      rollingOut: () => atWork(false),
+      now,
+      data: { ...journal, atWork: () => atWork(true) },
     },
     version,
   )
-  return { loop, metrics }
+  return { loop, metrics, backups }
+}
+
+/** As the last look knows the stores: who asks waits neither for Git nor for Compose. */
+async function backupsInStores(parts: Parts, loop: Loop) {
+  const host = loop.state.outlook?.loaded.state.host
+  if (host === undefined) return null
+  const stores = await parts.backups.open(host.backup?.stores ?? [])
+  return listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
 }
 
 function serve(
   settings: Settings,
-  { parts, loop, metrics }: { parts: Parts; loop: Loop; metrics: Metrics },
+  { parts, loop, metrics, backups }: Working & { parts: Parts },
 ): Promise<Server> {
   const { journal } = parts
   return startHttp(settings.listen, {
@@ -103,6 +119,7 @@ function serve(
       journal
         .history(limit, service)
         .map((operation) => operationDocument(operation, journal.steps(operation.id))),
+    backups: () => backups.ask(),
     notReady: () =>
       loop.state.passes > 0 ? null : (loop.state.lastError?.message ?? 'the first pass is not over yet'),
   })

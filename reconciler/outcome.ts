@@ -41,9 +41,16 @@ export function outcomeOf(report: PassReport, services: string[]): Outcome {
 }
 
 /** One operation that a person asked for by itself. */
-export function outcomeOfOperation({ id, service, result, reason, commit }: Operation): Outcome {
+export const outcomeOfOperation = (operation: Operation): Outcome => outcomeOfOperations([operation])
+
+/** Operations that a person asked for: backups, verifications, a restore. */
+export function outcomeOfOperations(operations: Operation[]): Outcome {
   const nothing = { held: [], findings: [], findingsCommit: null, sourceProblem: null, unknown: [] }
-  return { commit, operations: [{ id, service, result, reason }], ...nothing }
+  return {
+    commit: operations[0]?.commit ?? null,
+    operations: operations.map(({ id, service, result, reason }) => ({ id, service, result, reason })),
+    ...nothing,
+  }
 }
 
 /** What the daemon answers to a request: an outcome, or why there is none. */

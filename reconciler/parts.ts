@@ -1,6 +1,8 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { readdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { keyFrom } from './backup/encryption.ts'
+import { type OpenStore, openStores } from './backup/open-stores.ts'
 import { type ComposeCommand, findCompose } from './compose-config.ts'
 import { connectDocker } from './engine/docker.ts'
 import type { Engine } from './engine/engine.ts'
@@ -9,6 +11,7 @@ import { openSource, type Source, type SourceSettings } from './git/checkout.ts'
 import { type Clock, realClock } from './health/clock.ts'
 import { type Lock, takeLock } from './journal/lock.ts'
 import { type Journal, openJournal } from './journal.ts'
+import type { Backups } from './rollout/step.ts'
 import type { Settings } from './settings.ts'
 
 /** Everything a pass works with. Tests hand in other parts; nothing looks a part up by itself. */
@@ -18,6 +21,7 @@ export type Parts = {
   compose: ComposeCommand
   source: Source
   journal: Journal
+  backups: Backups
   clock: Clock
   /** Milliseconds since 1970. */
   now: () => number
@@ -45,8 +49,10 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
       environment: settings.environment,
       ...(stopping === undefined ? {} : { signal: stopping }),
     })
+    const backups = keptOpen(settings)
     return {
       settings,
+      backups,
       engine,
       compose,
       source,
@@ -54,6 +60,7 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
       clock: realClock,
       now: Date.now,
       async close() {
+        await backups.close()
         await engine.close()
         journal.close()
       },
@@ -61,6 +68,26 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
   } catch (error) {
     journal.close()
     throw error
+  }
+}
+
+/** Each store is opened once, when it is first used: the S3 client is a tenth of a second and some megabytes. */
+function keptOpen(settings: Settings): Backups & { close(): Promise<void> } {
+  const open = new Map<string, Promise<OpenStore[]>>()
+  const text = settings.backupKey?.reveal()
+  return {
+    key: text === undefined ? null : keyFrom(text),
+    open(policies) {
+      const name = JSON.stringify(policies)
+      const known = open.get(name) ?? openStores(policies, settings)
+      open.set(name, known)
+      known.catch(() => open.delete(name))
+      return known
+    },
+    async close() {
+      for (const stores of open.values())
+        for (const { store } of await stores.catch(() => [])) await store.close()
+    },
   }
 }
 
@@ -131,6 +158,8 @@ async function sharedSource(settings: SourceSettings): Promise<Source> {
       ),
     commitInfo: (commit) => turn(() => source.commitInfo(commit)),
     changedFiles: (before, after) => turn(() => source.changedFiles(before, after)),
+    bundle: (commit, file) => turn(() => source.bundle(commit, file)),
+    seed: (commit, file) => turn(() => source.seed(commit, file)),
   }
 }
 

@@ -1,7 +1,7 @@
 import { codeOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Operation } from './journal/operations.ts'
 import type { Request } from './journal/requests.ts'
-import { type Answer, outcomeOf, outcomeOfOperation } from './outcome.ts'
+import { type Answer, outcomeOf, outcomeOfOperations } from './outcome.ts'
 import type { Parts } from './parts.ts'
 import type { PassReport } from './reconcile.ts'
 
@@ -10,7 +10,7 @@ export type TakenRequests = {
   /** Those that were not answered yet, oldest first. */
   open(): Request[]
   answerPass(report: PassReport, which: (request: Request) => boolean): void
-  answerOperation(request: Request, operation: Operation): void
+  answerOperations(request: Request, operations: Operation[]): void
   failOne(request: Request, error: unknown): void
   /** Answers all that are open. */
   fail(error: unknown): void
@@ -33,7 +33,7 @@ export function takeRequests(parts: Pick<Parts, 'journal' | 'now'>): TakenReques
       for (const request of [...open].filter(which))
         answer(request, { outcome: outcomeOf(report, request.service === null ? [] : [request.service]) })
     },
-    answerOperation: (request, operation) => answer(request, { outcome: outcomeOfOperation(operation) }),
+    answerOperations: (request, operations) => answer(request, { outcome: outcomeOfOperations(operations) }),
     failOne: (request, error) => answer(request, { problem: problemOf(error) }),
     fail(error) {
       for (const request of [...open]) answer(request, { problem: problemOf(error) })

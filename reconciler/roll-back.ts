@@ -19,14 +19,15 @@ import { type PassOptions, workOf } from './work.ts'
  * with that commit's health checks. What ran is quarantined, so that the next pass does not roll it forward again;
  * `retry` lifts that.
  *
- * @throws SamovarError `no-rollback-target`, `data-not-supported`, and what a pass throws
+ * @throws SamovarError `no-rollback-target`, `data-not-covered`, and what a pass throws
  */
 export async function rollBack(parts: Parts, options: PassOptions, service: string): Promise<Operation> {
   const open = (await recover(parts, newMemory(), options)).find((each) => each.result === 'running')
   if (open !== undefined) throw notFinished(open, options)
+  refuseHalfRestored(parts.journal, service)
   const { ran, before } = rollbackTarget(parts.journal, service)
   const { loaded, target, outlook } = await asItWas(parts, before)
-  if (target.problem !== null) throw new SamovarError('data-not-supported', target.problem)
+  if (target.problem !== null) throw new SamovarError('data-not-covered', target.problem)
   const change = changeBack(outlook, target, before)
   const { wanted, body } = orderOf(parts, outlook, change)
   wanted.kind = 'rollback'
@@ -56,13 +57,23 @@ export async function rollBack(parts: Parts, options: PassOptions, service: stri
   }
 }
 
+function refuseHalfRestored(journal: Journal, service: string): void {
+  const half = journal.dirty().find((each) => each.service === service)
+  if (half === undefined) return
+  throw new SamovarError(
+    'restore-incomplete',
+    `the data of ${service} is only half put back from backup ${half.backup}, so nothing is started on it`,
+    { next: `samovar restore ${half.backup}` },
+  )
+}
+
 /**
  * Services of which nothing is left to run, while what the commit asks for is quarantined: somebody removed the
  * container that had been put back. What held last is wanted then, with growing pauses as for any drift.
  */
 export function missingLastGood(parts: Parts, outlook: Outlook, options: PassOptions): Operation[] {
   const { journal, now } = parts
-  const paused = new Set(journal.paused())
+  const paused = new Set([...journal.paused(), ...journal.dirty().map((each) => each.service)])
   return outlook.plan.changes
     .filter(
       (change) =>

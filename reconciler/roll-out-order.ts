@@ -1,6 +1,10 @@
+import type { Readable } from 'node:stream'
+import { configurationTar } from './backup/configuration.ts'
 import { projectNetworks, projectVolumes } from './compose/project-objects.ts'
+import { dataBeforeUpdate } from './data-of.ts'
 import type { Running } from './engine/engine.ts'
 import type { Member, NewOperation } from './journal/operations.ts'
+import type { Loaded } from './load.ts'
 import { compare, type Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
@@ -36,6 +40,9 @@ export function orderOf(
           .map((each) => memberOf(outlook, each))
           // Who is not there yet is created by itself, in its turn.
           .filter((member) => member.service === main.service || member.current !== null)
+  const names = members.map((member) => member.service)
+  const data =
+    main === undefined || change.action !== 'replace' ? null : dataBeforeUpdate(outlook.loaded, names)
   const wanted: NewOperation = {
     service: change.service,
     kind: change.action === 'none' ? 'start' : change.action,
@@ -45,18 +52,22 @@ export function orderOf(
     intent: {
       members,
       quiesced:
-        main === undefined || change.action === 'start' ? [] : quiescedBy(change.service, outlook, members),
+        main === undefined || change.action === 'start'
+          ? []
+          : quiescedBy(change.service, outlook, [...names, ...(data?.stop ?? [])]),
       health,
       oldHealth: before?.intent.health ?? null,
       configuration: (asItIs ?? main)?.configuration ?? '',
       reasons: change.reasons,
       drift: change.drift,
+      ...(data === null ? {} : { data }),
     },
   }
   const body: Body = {
     networks: projectNetworks(targets.model).filter((network) => usedBy(outlook, members, network.name)),
     volumes: projectVolumes(targets.model),
-    data: main?.problem ?? followerProblem(outlook, members),
+    problem: main?.problem ?? followerProblem(outlook, members),
+    configuration: () => configurationOf(parts, outlook.loaded),
     of: (service, imageId, containers) => targets.body(service, imageId, containers),
     compare: (made, seen) => compare(outlook.loaded, { body: made, seen, notKept: [] }),
   }
@@ -113,10 +124,26 @@ function followerProblem(outlook: Outlook, [, ...followers]: Member[]): string |
   return problems.find((problem) => problem !== null) ?? null
 }
 
-/** Dependents that run now and asked to be restarted with the service; members are swapped anyway. */
-function quiescedBy(service: string, outlook: Outlook, members: Member[]) {
+const withoutLogin = (address: string): string => address.replace(/^(https?:\/\/)[^/@]*@/, '$1')
+
+/** The configuration part of a backup that is taken at this commit. */
+export const configurationOf = (parts: Parts, loaded: Loaded): Promise<Readable> =>
+  configurationTar({
+    source: parts.source,
+    commit: loaded.commit,
+    branch: parts.settings.branch,
+    directory: parts.settings.directory,
+    repository: withoutLogin(parts.settings.repository),
+    state: loaded.state,
+    model: loaded.model,
+    secrets: loaded.secrets,
+    stateDir: parts.settings.stateDir,
+  })
+
+/** Dependents that run now and asked to be restarted with the service; who is swapped or stopped anyway is not. */
+function quiescedBy(service: string, outlook: Outlook, others: string[]) {
   return restartedWith(service, outlook.targets.list)
-    .filter((target) => !members.some((member) => member.service === target.service))
+    .filter((target) => !others.includes(target.service))
     .map((target) => containerOf(target.service, outlook.running))
     .filter((each): each is Running => each?.state === 'running')
     .map(revisioned)

@@ -1,12 +1,24 @@
 import { reasonOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Decision, NewOperation, Operation } from './journal/operations.ts'
-import { backUp } from './rollout/back-up.ts'
+import { backUp, prove } from './rollout/back-up.ts'
 import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
+import { lostInWords } from './rollout/data.ts'
 import { resumeMend } from './rollout/mend.ts'
 import { create, isSameImage, preflight } from './rollout/prepare.ts'
+import { putAway, putBack, putBackInOwnServer, swapsItsServer } from './rollout/put-back.ts'
+import { resumeRestore } from './rollout/restore.ts'
 import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
-import { type Body, mustStop, type Step, stepsOf, type Work } from './rollout/step.ts'
-import { bringBack, quiesce, removeCandidates, setAside, start, startQuiesced } from './rollout/swap.ts'
+import { type Body, mustStop, onlyOnce, type Step, stepsOf, type Work } from './rollout/step.ts'
+import {
+  bringBack,
+  goOnAsBefore,
+  quiesce,
+  removeCandidates,
+  setAside,
+  start,
+  startQuiesced,
+} from './rollout/swap.ts'
+import { resumeBackup, resumeVerify } from './rollout/take-backup.ts'
 
 /** How often an operation is taken up again after its process died, before it goes back instead. */
 const mostAttempts = 3
@@ -24,8 +36,13 @@ export async function rollOut(work: Work, wanted: NewOperation, body: Body): Pro
 
 /** Goes on with an operation that a crash or a stop cut short. */
 export async function resume(work: Work, operation: Operation): Promise<Operation> {
+  // Emptying a large volume goes on in its container when nobody waits for it any more.
+  if (hasData(operation)) await work.engine.removeScratch(operation.id)
   work.journal.markCut(operation.id)
   operation.attempts += 1
+  if (operation.kind === 'backup') return resumeBackup(work, operation)
+  if (operation.kind === 'verify') return resumeVerify(work, operation)
+  if (operation.kind === 'restore') return resumeRestore(work, operation)
   if (operation.kind === 'start' || operation.kind === 'remove') {
     if (operation.attempts <= mostAttempts) return resumeMend(work, operation)
     return finish(work, operation, 'untouched', `Samovar was cut short ${mostAttempts} times during this`)
@@ -50,7 +67,10 @@ async function carryOut(work: Work, operation: Operation, body: Body | null): Pr
           return finish(work, operation, 'applied', 'the same image for this platform: nothing was replaced')
         await step('create', () => create(work, operation, body))
         await step('quiesce', () => quiesce(work, operation))
-        await step('back up', () => backUp(work, operation))
+        if (operation.intent.data !== undefined) {
+          await step('back up', () => backUp(work, operation, body.configuration))
+          await step('prove backup', () => prove(work, operation))
+        }
       }
       await step('set aside', () => setAside(work, operation))
       await step('start', () => start(work, operation))
@@ -89,8 +109,12 @@ async function keep(work: Work, operation: Operation, step: Step): Promise<Opera
 
 async function leave(work: Work, operation: Operation, step: Step): Promise<Operation> {
   try {
+    if (hasData(operation)) {
+      await work.engine.removeScratch(operation.id)
+      await step('go on as before', () => goOnAsBefore(work, operation))
+    }
     await step('take away', () => removeCandidates(work, operation))
-    await step('start dependents', () => startQuiesced(work, operation))
+    if (!hasData(operation)) await step('start dependents', () => startQuiesced(work, operation))
     return finish(work, operation, 'untouched', operation.reason)
   } catch (error) {
     if (mustStop(work, error)) return operation
@@ -99,21 +123,42 @@ async function leave(work: Work, operation: Operation, step: Step): Promise<Oper
 }
 
 async function revert(work: Work, operation: Operation, step: Step): Promise<Operation> {
+  const once = onlyOnce(work, operation, step)
   try {
     await step('capture evidence', () => captureEvidence(work, operation))
     await step('stop new', () => removeCandidates(work, operation))
+    const dataToo = mustPutBack(work, operation)
+    if (dataToo) await once('put back data', () => putBack(work, operation))
     await step('bring back', () => bringBack(work, operation))
+    if (dataToo && swapsItsServer(operation))
+      await once('put back databases', () => putBackInOwnServer(work, operation))
     await step('start dependents', () => startQuiesced(work, operation))
     await step('check health again', () => checkOldHealth(work, operation))
     await step('verify digest', () => verifyOld(work, operation))
     await step('quarantine', () => quarantine(work, operation))
+    if (dataToo) await step('put away', () => putAway(work, operation))
     const wentBack = operation.intent.members.some((member) => member.kept !== null)
     // Without an old version there was nothing to go back to: what was made is taken away again.
-    return finish(work, operation, wentBack ? 'reverted' : 'untouched', operation.reason)
+    return finish(work, operation, wentBack ? 'reverted' : 'untouched', withData(operation, dataToo))
   } catch (error) {
     if (mustStop(work, error)) return operation
     return finish(work, operation, 'stuck', `${operation.reason}; going back failed: ${sentenceOf(error)}`)
   }
+}
+
+const hasData = (operation: Operation): boolean => operation.intent.data !== undefined
+
+/** As long as the new version never started, nothing wrote to the data. */
+const mustPutBack = (work: Work, operation: Operation): boolean =>
+  operation.intent.data?.restore === true &&
+  operation.intent.data.backup !== null &&
+  work.journal.begun(operation.id, 'start')
+
+function withData(operation: Operation, dataToo: boolean): string {
+  const { data } = operation.intent
+  if (!dataToo || data?.backup === null || data === undefined) return operation.reason
+  const from = new Date(data.backup.dataFrom).toISOString()
+  return `${operation.reason}; its data was put back from backup ${data.backup.id} of ${from}, ${lostInWords(data)} of writes before the stop were lost`
 }
 
 const replacedAnything = (work: Work, operation: Operation): boolean =>

@@ -1,5 +1,7 @@
 import type { Finding } from './desired-state.ts'
 import type { Running } from './engine/engine.ts'
+import type { Dirty } from './journal/data-records.ts'
+import type { OperationKind } from './journal/operations.ts'
 import type { Quarantine } from './journal/standing.ts'
 import type { Change } from './plan/change.ts'
 import { containerOf, type Plan } from './plan/plan.ts'
@@ -32,6 +34,8 @@ export type ServiceStatus = {
   state: 'idle' | 'rolling-out' | 'held' | 'quarantined' | 'stuck' | 'paused'
   /** Empty when there is nothing to say. */
   reason: string
+  /** The operation that works on it now, or was cut short while it did. */
+  operation: { id: string; kind: OperationKind; step: string } | null
   desired: { image: string; tag: string; digest: string }
   running: { image: string; tag: string; digest: string; container: string; since: string } | null
 }
@@ -49,11 +53,16 @@ export type Sight = {
 export type StatusStanding = {
   paused: ReadonlySet<string>
   quarantined: Quarantine[]
-  /** Services whose last operation got stuck and was not lifted by a person. */
+  /** Services whose last roll-out got stuck and was not lifted by a person. */
   stuck: ReadonlySet<string>
-  /** What is being rolled out: service -> what it does now, as in `check health for 12 s`. */
-  rollingOut: ReadonlyMap<string, string>
+  /** Services whose data is only half put back. */
+  dirty: Pick<Dirty, 'service' | 'backup'>[]
+  /** What is worked on: service -> what is done now. */
+  atWork: ReadonlyMap<string, AtWork>
 }
+
+/** `words` as in `check health for 12 s`. */
+export type AtWork = { id: string; kind: OperationKind; step: string; words: string }
 
 /** Every service of the desired state, in the order of the plan. Pure. */
 export function serviceStatuses(sight: Sight, standing: StatusStanding): ServiceStatus[] {
@@ -80,6 +89,7 @@ function statusOf(
       health: healthOf(current),
       state: stateOf(target, change, about.standing),
       reason: reasonOf(target, change, current),
+      operation: null,
       desired: { image: name, tag, digest },
       running:
         current === null
@@ -96,11 +106,26 @@ function statusOf(
   )
 }
 
-/** What a roll-out does now is newer than any look. */
+/**
+ * What an operation does now is newer than any look, and so is half restored data. A backup or a verification is no
+ * roll-out: the service stays what it is, also while it stands still for it.
+ */
 export function withStanding(status: ServiceStatus, standing: StatusStanding): ServiceStatus {
-  const step = standing.rollingOut.get(status.name)
-  return step === undefined ? status : { ...status, state: 'rolling-out', reason: step }
+  const working = standing.atWork.get(status.name)
+  if (working !== undefined) {
+    const { words, ...operation } = working
+    return { ...status, state: workingState(status, working), reason: words, operation }
+  }
+  const half = standing.dirty.find((each) => each.service === status.name)
+  const idle = { ...status, operation: null }
+  return half === undefined ? idle : { ...idle, state: 'stuck', reason: halfRestored(half) }
 }
+
+const workingState = (status: ServiceStatus, { kind }: AtWork): ServiceStatus['state'] =>
+  kind === 'backup' || kind === 'verify' ? status.state : 'rolling-out'
+
+const halfRestored = ({ backup }: Pick<Dirty, 'backup'>): string =>
+  `its data is only half put back from backup ${backup}, so nothing is started on it; next: samovar restore ${backup}`
 
 function stateOf(target: Target, change: Change, standing: StatusStanding): ServiceStatus['state'] {
   if (standing.paused.has(target.service)) return 'paused'
@@ -152,27 +177,46 @@ function healthOf(current: Running | null): ServiceStatus['health'] {
 export function summaryOf(services: ServiceStatus[], commit: string | null): string {
   if (commit === null) return 'No commit of the host repository was ever good, so nothing is rolled out.'
   const says = `what commit ${commit.slice(0, 8)} says`
-  const behind = services.filter((each) => each.sync !== 'synced' || each.state === 'rolling-out')
-  const ill = services.filter((each) => !behind.includes(each) && each.health === 'unhealthy')
-  const paused = services.filter((each) => !behind.includes(each) && each.state === 'paused')
+  // Data that is only half put back is worse than any difference from Git.
+  const behind = services.filter(
+    (each) => each.sync !== 'synced' || each.state === 'rolling-out' || each.state === 'stuck',
+  )
+  const others = services.filter((each) => !behind.includes(each))
+  const ill = others.filter((each) => each.health === 'unhealthy')
+  const paused = others.filter((each) => each.state === 'paused')
+  const busy = others.filter((each) => each.operation !== null)
   const ends = [
     ill.length === 0 ? '' : `unhealthy: ${namesOf(ill)}`,
     paused.length === 0 ? '' : `paused: ${namesOf(paused)}`,
+    ...busy.map((each) =>
+      each.operation?.kind === 'verify'
+        ? `the backup of ${each.name} is being verified`
+        : `${each.name} is ${standsInWords(each)}`,
+    ),
   ].filter((text) => text !== '')
   const end = ends.length === 0 ? '.' : `; ${ends.join('; ')}.`
   if (services.length === 0) return `Commit ${commit.slice(0, 8)} names no service.`
   if (behind.length === 0) return `${allOf(services)} ${says}${end}`
-  const words = behind.map((each) => `${each.name} (${each.state === 'idle' ? 'changes next' : each.state})`)
+  const words = behind.map((each) => `${each.name} (${standsInWords(each)})`)
   const [only] = behind
-  if (behind.length === 1 && only !== undefined && only.state !== 'idle') {
-    const others = services.length - 1
+  if (behind.length === 1 && only !== undefined && standsInWords(only) !== changesNext) {
     const rest =
-      others === 0
+      others.length === 0
         ? ''
-        : ` ${others === 1 ? 'The other service runs' : `The other ${others} services run`} ${says}`
-    return `${only.name} is ${only.state === 'rolling-out' ? 'being rolled out' : only.state}.${rest}${rest === '' ? '' : end}`
+        : ` ${others.length === 1 ? 'The other service runs' : `The other ${others.length} services run`} ${says}`
+    return `${only.name} is ${standsInWords(only)}.${rest}${rest === '' ? '' : end}`
   }
   return `${behind.length} of ${services.length} services do not run ${says}: ${words.join(', ')}${end}`
+}
+
+const changesNext = 'changes next'
+
+/** `being rolled out`, `being backed up`, `stuck`: how it stands, said of a service. */
+function standsInWords({ operation, state }: ServiceStatus): string {
+  if (operation?.kind === 'backup') return 'being backed up'
+  if (operation?.kind === 'restore') return 'being restored'
+  if (state === 'rolling-out') return 'being rolled out'
+  return state === 'idle' ? changesNext : state
 }
 
 const namesOf = (services: ServiceStatus[]): string => services.map((each) => each.name).join(', ')

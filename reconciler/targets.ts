@@ -15,6 +15,7 @@ import {
 } from './compose/service-facts.ts'
 import { type ComposeCommand, configHashes } from './compose-config.ts'
 import { composeFilePath } from './compose-file.ts'
+import { dataProblem } from './data-of.ts'
 import type { ServicePolicy } from './desired-state.ts'
 import type { ContainerBody } from './engine/container-body.ts'
 import { type Engine, samovarLabels } from './engine/engine.ts'
@@ -74,7 +75,7 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     const policy = loaded.state.services[service] as ServicePolicy
     const shares = sharedServices(model, service)
     const placeholders = Object.fromEntries(shares.map((name) => [name, `service:${name}`]))
-    let problem = found?.problem ?? dataProblem(policy)
+    let problem = found?.problem ?? dataProblem(loaded, service)
     let configuration = ''
     try {
       const body = bodyWith(service, { imageId: '', configHash: '', containers: placeholders })
@@ -115,11 +116,6 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     },
   }
 }
-
-const dataProblem = (policy: ServicePolicy): string | null =>
-  policy.data.length === 0
-    ? null
-    : `${policy.file} names data, and this version of Samovar takes no backups yet, so it does not touch ${policy.service}; next: update it by hand`
 
 /** Without image and Compose's own labels: those change with every version and are judged for themselves. */
 function configurationOf(body: ContainerBody, key: string): string {

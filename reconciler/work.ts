@@ -30,6 +30,7 @@ export function workOf(parts: Parts, options: PassOptions, about: About): Work {
   return {
     engine: parts.engine,
     journal: parts.journal,
+    backups: parts.backups,
     now: parts.now,
     clock: parts.clock,
     newer: new AbortController().signal,

@@ -63,6 +63,7 @@ async function startLoop(poll = '1h'): Promise<Stage> {
     compose,
     source,
     journal,
+    backups: { key: null, open: async () => [] },
     clock: realClock,
     now: Date.now,
     close: async () => journal.close(),
@@ -78,7 +79,7 @@ async function startLoop(poll = '1h'): Promise<Stage> {
     requestFailed: () => {},
   }
   const stopping = new AbortController()
-  const progress = { step: () => {}, pull: () => {}, health: () => {} }
+  const progress = { step: () => {}, pull: () => {}, health: () => {}, data: () => {} }
   const loop = makeLoop(parts, { progress, told, stopping: stopping.signal })
   const running = loop.run()
   return {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Running } from '../reconciler/engine/engine.ts'
+import type { OperationKind } from '../reconciler/journal/operations.ts'
 import type { Change } from '../reconciler/plan/change.ts'
 import type { Target } from '../reconciler/plan/target.ts'
 import { type ServiceStatus, type StatusStanding, serviceStatuses, summaryOf } from '../reconciler/status.ts'
@@ -52,7 +53,15 @@ const change = (service: string, other: Partial<Change> = {}): Change => ({
   ...other,
 })
 
-const quiet: StatusStanding = { paused: new Set(), quarantined: [], stuck: new Set(), rollingOut: new Map() }
+const quiet: StatusStanding = {
+  paused: new Set(),
+  quarantined: [],
+  stuck: new Set(),
+  dirty: [],
+  atWork: new Map(),
+}
+const atWork = (kind: OperationKind, step: string) =>
+  new Map([['web', { id: 'operation', kind, step, words: `${step} for 12 s` }]])
 const replace = {
   action: 'replace' as const,
   reasons: [{ field: 'image', before: '1.0.0', after: '1.1.0' }],
@@ -77,6 +86,7 @@ describe('how a service stands', () => {
       health: 'healthy',
       state: 'idle',
       reason: '',
+      operation: null,
       desired: { image: 'web', tag: '1.1.0', digest: digest('b') },
       running: {
         image: 'web',
@@ -120,11 +130,34 @@ describe('how a service stands', () => {
   })
 
   test('what is being rolled out says the step, whatever else there is', () => {
-    const rollingOut = new Map([['web', 'check health for 12 s']])
-    expect(statusOf({ change: replace }, { rollingOut, stuck: new Set(['web']) })).toMatchObject({
+    const standing = { atWork: atWork('replace', 'check health'), stuck: new Set(['web']) }
+    expect(statusOf({ change: replace }, standing)).toMatchObject({
       state: 'rolling-out',
       reason: 'check health for 12 s',
+      operation: { id: 'operation', kind: 'replace', step: 'check health' },
     })
+  })
+
+  test('what is backed up or verified is no other than before, and says what is done', () => {
+    for (const kind of ['backup', 'verify'] as const)
+      expect(statusOf({}, { atWork: atWork(kind, 'back up') })).toMatchObject({
+        sync: 'synced',
+        state: 'idle',
+        reason: 'back up for 12 s',
+        operation: { kind },
+      })
+    expect(statusOf({}, { atWork: atWork('restore', 'put back data') }).state).toBe('rolling-out')
+  })
+
+  test('half restored data is stuck with its way out, unless a restore is at work', () => {
+    const dirty = [{ service: 'web', backup: '20261122T021400Z-0007-9f3c1a' }]
+    for (const paused of [new Set<string>(), new Set(['web'])])
+      expect(statusOf({}, { dirty, paused })).toMatchObject({
+        state: 'stuck',
+        reason:
+          'its data is only half put back from backup 20261122T021400Z-0007-9f3c1a, so nothing is started on it; next: samovar restore 20261122T021400Z-0007-9f3c1a',
+      })
+    expect(statusOf({}, { dirty, atWork: atWork('restore', 'put back data') }).state).toBe('rolling-out')
   })
 
   test('a tag that cannot be resolved is out of sync, with the problem', () => {
@@ -180,6 +213,26 @@ describe('the first line', () => {
   test('in sync, but ill or paused', () => {
     expect(summary(service('web', { health: 'unhealthy' }), service('db', { state: 'paused' }))).toBe(
       'Both services run what commit 1a2b3c4d says; unhealthy: web; paused: db.',
+    )
+  })
+
+  test('a backup, a verification or a restore that goes on is said as what it is', () => {
+    const busy = (kind: OperationKind, other: Partial<ServiceStatus> = {}) =>
+      service('web', { operation: { id: 'operation', kind, step: 'back up' }, ...other })
+    expect(summary(busy('backup'), service('db'))).toBe(
+      'Both services run what commit 1a2b3c4d says; web is being backed up.',
+    )
+    expect(summary(busy('verify'), service('db'))).toBe(
+      'Both services run what commit 1a2b3c4d says; the backup of web is being verified.',
+    )
+    expect(summary(busy('backup', { sync: 'out-of-sync', health: 'stopped' }), service('db'))).toBe(
+      'web is being backed up. The other service runs what commit 1a2b3c4d says.',
+    )
+    expect(summary(busy('restore', { state: 'rolling-out' }), service('db'))).toBe(
+      'web is being restored. The other service runs what commit 1a2b3c4d says.',
+    )
+    expect(summary(service('web', { state: 'stuck' }), service('db'))).toBe(
+      'web is stuck. The other service runs what commit 1a2b3c4d says.',
     )
   })
 

@@ -45,7 +45,6 @@ export type Measure = { bytes: number; sha256: string }
  * not needed: what cannot be packed passes at 400 MiB/s (300 into a file), more than the engine reads.
  *
  * @param options seen: told the bytes so far, for every piece; an error that it answers ends the stream
- * @param options asItComes: small pieces stay small, for a reader that copies them anyway
  * @param options ended: told the result before the stream ends; an error that it answers ends it instead
  * @param options blame: what an error of the stream becomes, whoever destroyed it
  * @returns the stream, and `measured`, which is null until the end has passed through well
@@ -53,12 +52,10 @@ export type Measure = { bytes: number; sha256: string }
 export function measure(
   options: {
     seen?: (bytes: number) => Error | null
-    asItComes?: boolean
     ended?: (measure: Measure) => Error | null
     blame?: (error: Error) => Error
   } = {},
 ): { stream: Transform; measured: () => Measure | null } {
-  const atLeast = options.asItComes === true ? 0 : largePiece
   const waiting = gather()
   const hash = createHash('sha256')
   let bytes = 0
@@ -74,7 +71,7 @@ export function measure(
       bytes += chunk.length
       waiting.add(chunk)
       const error = options.seen?.(bytes) ?? null
-      if (error !== null || waiting.bytes() < atLeast) done(error)
+      if (error !== null || waiting.bytes() < largePiece) done(error)
       // Not at once: zstd is to get its next piece, and work on it in its thread, before this one is hashed here.
       else setImmediate(() => done(null, forward()))
     },

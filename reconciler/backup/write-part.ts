@@ -1,9 +1,9 @@
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { constants, createZstdCompress } from 'node:zlib'
 import { SamovarError, sentenceOf } from '../errors.ts'
 import { encrypt } from './encryption.ts'
 import { largeBuffers, type Measure, measure } from './gather.ts'
-import { pack } from './pack.ts'
 import type { Store } from './store.ts'
 
 export type PartContent = {
@@ -37,13 +37,13 @@ export type PartWritten = {
  * @throws SamovarError the error of the first store that failed, when all did; then `plain` is destroyed
  */
 export async function writePart(stores: Store[], content: PartContent): Promise<PartWritten> {
-  const plain = measure({ seen: tenTimesASecond(content.onBytes), asItComes: true })
+  const plain = measure({ seen: tenTimesASecond(content.onBytes) })
   const packed = measure()
   const { encryption } = content
   const encrypted = encryption === null ? [] : [encrypt(encryption.key, encryption.context)]
   const copies = copiesTo(stores, content)
   try {
-    await pipeline([content.plain, plain.stream, pack(), ...encrypted, packed.stream, copies.entrance])
+    await pipeline([content.plain, plain.stream, zstd(), ...encrypted, packed.stream, copies.entrance])
   } catch (error) {
     await copies.written()
     throw error instanceof SamovarError ? error : notWhole(content.key, error)
@@ -58,6 +58,20 @@ export async function writePart(stores: Store[], content: PartContent): Promise<
     plainSha256: before.sha256,
     failed,
   }
+}
+
+/**
+ * Level 1, since the service may stand still meanwhile. On two cores, 512 MiB of programs and libraries: level 1
+ * 380 MiB/s to 43 %, level 2 325 MiB/s to 41 %, level 3 245 MiB/s to 39 %; what is packed already, as Git has it,
+ * passes at the same rate in all three. Not with ZSTD_c_nbWorkers: Node 24.21 takes the answer of a worker that has
+ * not finished for the end, and what comes out is cut or an error (seen with 1 and with 2 workers, every time).
+ */
+function zstd() {
+  return createZstdCompress({
+    ...largeBuffers,
+    chunkSize: 1 << 20,
+    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+  })
 }
 
 type Copy = { store: Store; content: Readable; full: boolean }

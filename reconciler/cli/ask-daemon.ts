@@ -9,7 +9,7 @@ import { endLines, headLine, liveLine, stepLine } from './progress.ts'
 
 const every = 200
 
-export type Wish = { kind: RequestKind; service: string | null }
+export type Wish = { kind: RequestKind; service: string | null; argument?: unknown }
 
 /**
  * Asks the daemon, which holds the lock, and shows what it does until all is answered.
@@ -22,7 +22,16 @@ export async function askDaemon(
 ): Promise<Outcome[]> {
   const { journal, stateDir, console } = about
   const follow = follower(journal, console)
-  const open = new Set(wishes.map((wish) => journal.ask(wish.kind, wish.service, Date.now())))
+  const open = new Set(
+    wishes.map((wish) =>
+      journal.ask(
+        wish.kind,
+        wish.service,
+        Date.now(),
+        wish.argument === undefined ? null : JSON.stringify(wish.argument),
+      ),
+    ),
+  )
   const outcomes: Outcome[] = []
   const began = performance.now()
   console.line(console.paint('dim', 'the daemon holds the lock; it was asked to do this'))

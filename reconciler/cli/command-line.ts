@@ -2,16 +2,21 @@ import { parseArgs } from 'node:util'
 import { codeOf, SamovarError, sentenceOf } from '../errors.ts'
 import { version } from '../version.ts'
 import { applyVerb } from './apply.ts'
+import { backupVerb } from './backup.ts'
+import { backupsVerb } from './backups.ts'
 import { type Console, openConsole } from './console.ts'
 import { doctorVerb } from './doctor.ts'
 import { historyVerb, showVerb } from './history.ts'
 import { pauseVerb, resumeVerb, retryVerb } from './hold.ts'
 import { planVerb } from './plan.ts'
+import { pruneVerb } from './prune.ts'
+import { restoreVerb } from './restore.ts'
 import { rollbackVerb } from './rollback.ts'
 import { runVerb } from './run.ts'
 import { statusVerb } from './status.ts'
 import { validateVerb } from './validate.ts'
 import { type ExitCode, exit, helpOf, type Verb } from './verb.ts'
+import { verifyVerb } from './verify.ts'
 
 const verbs: Verb[] = [
   validateVerb,
@@ -21,6 +26,11 @@ const verbs: Verb[] = [
   statusVerb,
   historyVerb,
   showVerb,
+  backupsVerb,
+  pruneVerb,
+  backupVerb,
+  verifyVerb,
+  restoreVerb,
   rollbackVerb,
   retryVerb,
   pauseVerb,

@@ -1,4 +1,5 @@
-import { type Finding as Examined, examine } from '../doctor.ts'
+import { examine } from '../doctor.ts'
+import type { Finding as Examined } from '../doctor-finding.ts'
 import { readSettings, type Settings } from '../settings.ts'
 import { type Console, printable } from './console.ts'
 import { exit, type Verb } from './verb.ts'
@@ -9,7 +10,7 @@ export const doctorVerb: Verb = {
   usage: '',
   summary: 'check everything a pass needs, with the next step for what is missing',
   about:
-    'Checks settings, state directory, Git, Compose, engine, disk, desired state and registries. Changes nothing.',
+    'Checks settings, state directory, Git, Compose, engine, disk, desired state, registries, stores for backups and database\nservers. Changes nothing but a small object in each store, which is written, read and removed.',
   exits: [
     [exit.fine, 'everything a pass needs is there'],
     [exit.error, 'something is missing; the lines say what to do'],

@@ -1,5 +1,7 @@
-import { operationDocument } from '../documents.ts'
+import { backupOf, operationDocument } from '../documents.ts'
 import { SamovarError } from '../errors.ts'
+import { durationInWords } from '../health/clock.ts'
+import { isAboutData } from '../journal/data-records.ts'
 import type { Operation, OperationResult } from '../journal/operations.ts'
 import type { Journal } from '../journal.ts'
 import { openState } from '../parts.ts'
@@ -13,8 +15,9 @@ import { clockTime, sentenceAndNext, spent, versionInWords } from './wording.ts'
 export const historyVerb: Verb = {
   name: 'history',
   usage: '[SERVICE] [--limit N]',
-  summary: 'what was rolled out, newest first',
-  about: 'The operations of the journal, newest first; of one service when it is named.',
+  summary: 'what was rolled out, backed up, verified and restored, newest first',
+  about:
+    'The operations of the journal, newest first; of one service when it is named. Of a backup TO is its name, of a\nverification and a restore FROM is: enough of it for `samovar verify` and `samovar restore`.',
   exits: [
     [exit.fine, 'shown'],
     [exit.error, 'the journal cannot be read'],
@@ -99,9 +102,7 @@ function operationNamed(journal: Journal, text: string): Operation {
 
 function tellHistory(console: Console, operations: Operation[], service: string | undefined): void {
   if (operations.length === 0) {
-    console.line(
-      service === undefined ? 'Nothing was rolled out yet.' : `Nothing of ${service} was rolled out yet.`,
-    )
+    console.line(service === undefined ? 'Nothing was done yet.' : `Nothing was done with ${service} yet.`)
     return
   }
   const lines = table(
@@ -111,8 +112,7 @@ function tellHistory(console: Console, operations: Operation[], service: string 
       { text: clockTime(operation.startedAt) },
       { text: operation.service },
       { text: operation.kind },
-      { text: versionInWords(operation.from) },
-      { text: versionInWords(operation.to) },
+      ...fromAndTo(operation),
       { text: operation.result, paint: (text) => console.paint(resultColours[operation.result], text) },
       { text: operation.finishedAt === null ? '' : spent(operation.finishedAt - operation.startedAt) },
       { text: downtimeInWords(operation) },
@@ -127,9 +127,9 @@ function tellHistory(console: Console, operations: Operation[], service: string 
 }
 
 function tellOperation(console: Console, journal: Journal, operation: Operation): void {
-  const { id, service, kind, commit, result, reason, intent } = operation
+  const { id, commit, result, reason, intent } = operation
   const painted = console.paint(resultColours[result], result)
-  console.line(`${console.paint('bold', service)}: ${kind} ${changeInWords(operation)}: ${painted}`)
+  console.line(`${whatInWords(console, operation)}: ${painted}`)
   const facts: [string, string][] = [
     ['operation', id],
     ['commit', commit],
@@ -137,6 +137,7 @@ function tellOperation(console: Console, journal: Journal, operation: Operation)
     ['took', operation.finishedAt === null ? '' : spent(operation.finishedAt - operation.startedAt)],
     ['downtime', downtimeInWords(operation)],
     ['attempts', operation.attempts > 1 ? String(operation.attempts) : ''],
+    ...dataFacts(operation),
     ['reason', printable(reason)],
   ]
   for (const [name, value] of facts) if (value !== '') console.line(`  ${name.padEnd(9)}  ${value}`)
@@ -161,13 +162,50 @@ function tellOperation(console: Console, journal: Journal, operation: Operation)
   }
 }
 
-export const changeInWords = ({ from, to }: Pick<Operation, 'from' | 'to'>): string =>
-  to === null
-    ? versionInWords(from)
-    : from === null || (from.tag === to.tag && from.digest === to.digest)
-      ? versionInWords(to)
-      : `${versionInWords(from)} -> ${versionInWords(to)}`
+/** What of it a person wants to know beside its steps. */
+function dataFacts(operation: Operation): [string, string][] {
+  const { intent } = operation
+  const lostMs = intent.data?.lostMs ?? null
+  return [
+    ['backup', isAboutData(operation) ? '' : (backupOf(operation) ?? '')],
+    ['in', intent.data?.backup?.stores?.join(', ') ?? ''],
+    [
+      'not in',
+      intent.data?.without?.map(({ store, said }) => `${store}: ${printable(said)}`).join('; ') ?? '',
+    ],
+    ['lost', lostMs === null ? '' : `${lostMs === 0 ? '0 s' : durationInWords(lostMs)} of writes`],
+    ['before', intent.safetyBackup === undefined ? '' : `what was replaced is backup ${intent.safetyBackup}`],
+  ]
+}
 
-/** Nothing was down when nothing ran before. */
-const downtimeInWords = ({ downtimeMs, from }: Operation): string =>
-  downtimeMs === null || from === null ? '' : spent(downtimeMs)
+/** `notes: replace 1.0.0 (aa) -> 1.1.0 (bb)`, `notes: restore from 20261122T021400Z-0007-9f3c1a`. */
+export function whatInWords(console: Console, operation: Operation): string {
+  const words = [operation.kind, changeInWords(operation)].filter((text) => text !== '')
+  return `${console.paint('bold', operation.service)}: ${words.join(' ')}`
+}
+
+function changeInWords(operation: Operation): string {
+  const { kind, from, to, intent } = operation
+  const backup = backupOf(operation) ?? ''
+  if (kind === 'verify') return `${backup} at level ${intent.level ?? 1}`
+  if (kind === 'restore') return `from ${backup}`
+  if (kind === 'backup') return backup
+  if (to === null) return versionInWords(from)
+  return from === null || (from.tag === to.tag && from.digest === to.digest)
+    ? versionInWords(to)
+    : `${versionInWords(from)} -> ${versionInWords(to)}`
+}
+
+function fromAndTo(operation: Operation): [{ text: string }, { text: string }] {
+  // Without the time, which stands beside it: this much is a name that the verbs take.
+  const backup = { text: backupOf(operation)?.replace(/^\w+Z-/, '') ?? '' }
+  if (operation.kind === 'backup') return [{ text: '' }, backup]
+  if (isAboutData(operation)) return [backup, { text: '' }]
+  return [{ text: versionInWords(operation.from) }, { text: versionInWords(operation.to) }]
+}
+
+/** Nothing was down when nothing ran before; for a backup what ran before stands still. */
+const downtimeInWords = (operation: Operation): string =>
+  operation.downtimeMs === null || (operation.from === null && !isAboutData(operation))
+    ? ''
+    : spent(operation.downtimeMs)

@@ -1,9 +1,12 @@
+import type { DataProgress } from '../backup/back-up.ts'
 import type { PullProgress } from '../engine/engine.ts'
 import { waitingWords } from '../health/waiting-words.ts'
+import { isAboutData } from '../journal/data-records.ts'
 import type { Operation, Step } from '../journal/operations.ts'
 import type { Progress } from '../rollout/step.ts'
 import { type Console, printable } from './console.ts'
-import { changeInWords, resultColours } from './history.ts'
+import { dataEndLines } from './data-lines.ts'
+import { resultColours, whatInWords } from './history.ts'
 import { bytes, sentenceAndNext, spent } from './wording.ts'
 
 /** Longest name of a step, so that the times stand below each other. */
@@ -18,12 +21,13 @@ export function stepLine(console: Console, step: Pick<Step, 'name' | 'ms' | 'res
 }
 
 export const headLine = (console: Console, operation: Operation): string =>
-  `${console.paint('bold', operation.service)}: ${operation.kind} ${changeInWords(operation)} ${console.paint('dim', `(${operation.id})`)}`
+  `${whatInWords(console, operation)} ${console.paint('dim', `(${operation.id})`)}`
 
 /** How an operation ended, with its next step when it did not hold. */
 export function endLines(console: Console, operation: Operation): string[] {
   const { service, result, reason, downtimeMs, startedAt, finishedAt } = operation
   if (result === 'running') return [`${service}: cut short; the next start goes on with it`]
+  if (isAboutData(operation)) return dataEndLines(console, operation)
   const took = finishedAt === null ? '' : ` after ${spent(finishedAt - startedAt)}`
   const down =
     downtimeMs === null || operation.from === null || result === 'untouched'
@@ -49,6 +53,7 @@ export function screenProgress(console: Console): Progress & Disposable {
   let now: { service: string; step: string; began: number; more: string } | null = null
   let inWords = waitingWords()
   let pull: { began: number; from: number } | null = null
+  let copy: { doing: string; began: number; from: number } | null = null
   const draw = () => {
     if (now !== null) console.live(liveLine(now.step, performance.now() - now.began, now.more))
   }
@@ -58,6 +63,7 @@ export function screenProgress(console: Console): Progress & Disposable {
       if (shown !== operation.id) console.line(headLine(console, operation))
       shown = operation.id
       pull = null
+      copy = null
       if (phase === 'begun') inWords = waitingWords()
       now =
         phase === 'begun'
@@ -74,6 +80,11 @@ export function screenProgress(console: Console): Progress & Disposable {
       const words = inWords(seen)
       if (now !== null) now.more = words
     },
+    data(_operation, seen) {
+      if (copy === null || copy.doing !== seen.doing)
+        copy = { doing: seen.doing, began: performance.now(), from: seen.bytes }
+      if (now !== null) now.more = dataInWords(seen, copy)
+    },
     [Symbol.dispose]: () => clearInterval(ticking),
   }
 }
@@ -88,4 +99,16 @@ export function pullInWords(seen: PullProgress, since: { began: number; from: nu
   const rate = seconds < 0.5 ? '' : `, ${bytes((seen.bytes - since.from) / seconds)}/s`
   const of = seen.total > seen.bytes ? ` of ${bytes(seen.total)}` : ''
   return `pulling ${bytes(seen.bytes)}${of}${rate}, ${seen.layersDone} of ${seen.layers} layers`
+}
+
+/** `backing up gitea-data.tar.zst: 1.2 GB of about 5.0 GB, 84 MB/s, 45 s left`. */
+export function dataInWords(seen: DataProgress, since: { began: number; from: number }): string {
+  const seconds = (performance.now() - since.began) / 1000
+  const perSecond = seconds < 0.5 ? 0 : (seen.bytes - since.from) / seconds
+  const rate = perSecond > 0 ? `, ${bytes(perSecond)}/s` : ''
+  const left = seen.total === null ? 0 : seen.total - seen.bytes
+  const of = left > 0 ? ` of about ${bytes(seen.total ?? 0)}` : ''
+  const leftMs = perSecond > 0 ? (left / perSecond) * 1000 : 0
+  const until = leftMs >= 1000 ? `, ${spent(leftMs)} left` : ''
+  return `${seen.doing} ${seen.part}: ${bytes(seen.bytes)}${of}${rate}${until}`
 }

@@ -1,4 +1,5 @@
 import { lastPass, problemOf, problemsOf, statusNow } from '../current-status.ts'
+import type { OperationKind } from '../journal/operations.ts'
 import { look, newMemory, type Outlook } from '../look.ts'
 import { buildParts, openState, type Parts } from '../parts.ts'
 import { readSettings, type Settings } from '../settings.ts'
@@ -115,13 +116,21 @@ export function tellStatus(console: Console, status: Status, now: number): void 
   console.line(console.paint('dim', footOf(status, now)))
 }
 
+/** A service that is backed up is no other than before, but the one who looks wonders why it stands still. */
+const doing: Partial<Record<OperationKind, string>> = {
+  backup: 'backing up',
+  verify: 'verifying',
+  restore: 'restoring',
+}
+
 function rowOf(console: Console, each: ServiceStatus, now: number) {
+  const working = each.operation === null ? undefined : doing[each.operation.kind]
   const colour = (name: Colour) => (text: string) => console.paint(name, text)
   return [
     { text: each.name },
     { text: each.sync, paint: colour(syncColours[each.sync]) },
     { text: each.health, paint: colour(healthColours[each.health]) },
-    { text: each.state, paint: colour(stateColours[each.state]) },
+    { text: working ?? each.state, paint: colour(working === undefined ? stateColours[each.state] : 'blue') },
     { text: versionInWords(each.desired) },
     { text: each.running === null ? 'nothing' : versionInWords(each.running) },
     { text: each.running === null ? '' : ago(each.running.since, now) },

@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SamovarError } from '../errors.ts'
+import { SamovarError, sentenceOf } from '../errors.ts'
+import { readBundle, writeBundle } from './bundle.ts'
 import { type CloneSettings, cloneAnew, fetchBranch, readerOf, remoteHead } from './clone.ts'
 import { GitFailure, gitConfiguration } from './git-command.ts'
 import { readAddress } from './repository-address.ts'
@@ -53,6 +54,10 @@ export type Source = {
   commitInfo(commit: string): Promise<CommitInfo>
   /** Paths that differ between two commits, renames as both names. @throws `not-found`. */
   changedFiles(before: string, after: string): Promise<string[]>
+  /** Writes a commit with its history into a file. @throws `not-found`. */
+  bundle(commit: string, file: string): Promise<void>
+  /** A commit from such a file counts as fetched from now on. @throws `backup-damaged`. */
+  seed(commit: string, file: string): Promise<void>
 }
 
 type Work = { settings: CloneSettings; checkouts: string; limits: TreeLimits; memory: string }
@@ -83,6 +88,22 @@ export function openSource(options: SourceSettings): Source {
     keepOnly: (commits) => alone(() => keepOnly(work, commits)),
     commitInfo: (commit) => alone(() => commitInfo(work, commit)),
     changedFiles: (before, after) => alone(() => changedFiles(work, before, after)),
+    bundle: (commit, file) =>
+      alone(async () => {
+        await writeBundle(work.settings, checked(commit), file).catch((error: unknown) => {
+          throw error instanceof GitFailure ? unknownCommit(commit, error) : error
+        })
+      }),
+    seed: (commit, file) =>
+      alone(async () => {
+        await readBundle(work.settings, checked(commit), file).catch((error: unknown) => {
+          throw new SamovarError('backup-damaged', `its repository cannot be read: ${sentenceOf(error)}`, {
+            cause: error,
+          })
+        })
+        lastGood = { commit, fetchedAt: 0 }
+        await remember(work, lastGood)
+      }),
   }
 }
 

@@ -18,7 +18,7 @@ export type CloneSettings = {
 /** Local work takes milliseconds; more means a broken disk. */
 const localTimeoutMs = 60_000
 /** Keeps the fetched commit; old ones stay too, since nothing is ever collected in this clone. */
-const ourRef = 'refs/samovar/head'
+export const ourRef = 'refs/samovar/head'
 
 /** The commit a branch has at the remote now. @throws `source-unreachable` with the reason. */
 export async function remoteHead(settings: CloneSettings): Promise<string> {

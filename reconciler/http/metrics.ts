@@ -1,6 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { isAboutData } from '../journal/data-records.ts'
 import type { Operation } from '../journal/operations.ts'
 import type { Status } from '../status.ts'
+import { addDataMetrics, type DataMetricsSource } from './data-metrics.ts'
 
 /** What is asked at each scrape; nothing here looks at the engine or at Git. */
 export type MetricsSource = {
@@ -9,6 +11,7 @@ export type MetricsSource = {
   lastPassOk(): boolean
   rollingOut(): number
   now(): number
+  data: Omit<DataMetricsSource, 'services' | 'now'>
 }
 
 export type Metrics = { registry: Registry; operationEnded(operation: Operation): void }
@@ -26,7 +29,8 @@ export function makeMetrics(source: MetricsSource, version: string): Metrics {
       registers: [registry],
       collect() {
         const now = value()
-        if (now === null) this.reset()
+        // What is not known is left out: a reset would say 0.
+        if (now === null) this.remove()
         else this.set(now)
       },
     })
@@ -55,6 +59,11 @@ export function makeMetrics(source: MetricsSource, version: string): Metrics {
   })
   gauge('update_in_progress', 'Roll-outs going on now', () => source.rollingOut())
   servicesGauge(registry, source)
+  addDataMetrics(registry, {
+    ...source.data,
+    services: () => source.status().services.map((each) => each.name),
+    now: () => source.now(),
+  })
   return { registry, operationEnded: countOperations(registry) }
 }
 
@@ -76,7 +85,9 @@ function servicesGauge(registry: Registry, source: MetricsSource): void {
 function countOperations(registry: Registry): (operation: Operation) => void {
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `samovar_${name}`, help, labelNames, registers: [registry] })
-  const operations = counter('operations_total', 'Operations that ended', ['result'])
+  const operations = counter('operations_total', 'Roll-outs that ended, corrections of drift included', [
+    'result',
+  ])
   for (const result of results) operations.inc({ result }, 0)
   const rollbacks = counter('rollbacks_total', 'Roll-outs that were put back, by Samovar or by a person')
   const corrections = counter(
@@ -84,7 +95,8 @@ function countOperations(registry: Registry): (operation: Operation) => void {
     'Services that were put right after they had drifted',
   )
   return (operation) => {
-    if (operation.result === 'running') return
+    // Backups, verifications and restores have counters of their own, which come from the journal.
+    if (operation.result === 'running' || isAboutData(operation)) return
     operations.inc({ result: operation.result })
     const byPerson = operation.kind === 'rollback' && operation.result === 'applied'
     if (operation.result === 'reverted' || byPerson) rollbacks.inc()

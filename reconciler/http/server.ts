@@ -1,8 +1,10 @@
-import fastify from 'fastify'
+import fastify, { type FastifyReply } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { OperationDocument, PlanDocument } from '../documents.ts'
 import { SamovarError } from '../errors.ts'
+import { oneLine } from '../log.ts'
 import type { Status } from '../status.ts'
+import type { KnownBackups } from './known-backups.ts'
 
 export type HttpSource = {
   version: string
@@ -10,6 +12,8 @@ export type HttpSource = {
   status(): Status
   plan(): PlanDocument
   history(limit: number, service: string | undefined): OperationDocument[]
+  /** Waits a few seconds at most, however slow the stores are. */
+  backups(): Promise<KnownBackups>
   /** Why it is not ready, or null. */
   notReady(): string | null
 }
@@ -18,7 +22,8 @@ export type Server = { url: string; close(): Promise<void> }
 
 /**
  * What others may look at: health, metrics, and the documents of the reading verbs. Nothing here changes anything, and
- * nothing here waits for the engine or for Git: it tells what the last look saw.
+ * nothing here waits for the engine or for Git: it tells what the last look saw. Only the list of backups asks the
+ * stores, and not for long.
  *
  * @throws SamovarError `settings-invalid` when the address cannot be listened at
  */
@@ -36,7 +41,7 @@ export async function startHttp(listen: { host: string; port: number }, source: 
   )
   server.get('/api/status', () => source.status())
   server.get('/api/plan', () => source.plan())
-  server.get('/api/backups', () => [])
+  server.get('/api/backups', async (_request, reply) => tellBackups(reply, await source.backups()))
   server.get<{ Querystring: { limit?: string; service?: string } }>('/api/history', (request, reply) => {
     const limit = Number(request.query.limit ?? 20)
     if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
@@ -64,4 +69,16 @@ export async function startHttp(listen: { host: string; port: number }, source: 
       },
     )
   }
+}
+
+/** The document is the list alone, so its age and what is wrong with the stores go into headers. */
+function tellBackups(reply: FastifyReply, { backups, at, problems }: KnownBackups): unknown {
+  const said = oneLine(problems.join('; ')).replaceAll(/[^\x20-\x7e]/g, '?')
+  if (said !== '') reply.header('samovar-problems', said.slice(0, 2_000))
+  if (backups !== null) {
+    reply.header('age', Math.max(0, Math.round((Date.now() - (at ?? 0)) / 1000)))
+    return backups
+  }
+  const error = said === '' ? 'the stores have not answered yet' : said
+  return reply.code(503).header('retry-after', 5).send({ error })
 }

@@ -1,10 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import type { HealthCheck, HealthPolicy } from '../desired-state.ts'
+import type { BackupClass } from '../backup/manifest.ts'
+import type { HealthCheck, HealthPolicy, StorePolicy } from '../desired-state.ts'
 import type { Candidate, ImageReference, Kept, Revisioned } from '../engine/engine.ts'
 import { together, togetherLater } from './together.ts'
 
-export type OperationKind = 'create' | 'replace' | 'start' | 'remove' | 'rollback'
+export type OperationKind =
+  | 'create'
+  | 'replace'
+  | 'start'
+  | 'remove'
+  | 'rollback'
+  | 'backup'
+  | 'verify'
+  | 'restore'
 export type OperationResult = 'running' | 'applied' | 'untouched' | 'reverted' | 'stuck'
 
 /**
@@ -38,6 +47,48 @@ export type Member = {
   kept: Kept | null
 }
 
+/** The data of one unit: what is copied, who stands still meanwhile, where it goes. */
+export type DataIntent = {
+  /** Name of the host, as it stands in the keys of its backups. */
+  host: string
+  class: BackupClass
+  /** Services whose data it is. */
+  owners: string[]
+  databases: { server: string; database: string; user: string }[]
+  /** `volume` is the key in the Compose file, `volumeName` its name on the engine. */
+  volumes: { volume: string; volumeName: string; exclude: string[] }[]
+  while: 'stopped' | 'paused' | 'running'
+  /** Services that stand still while data is copied, and in any case while it is put back. */
+  stop: string[]
+  /** Database servers whose own volume is copied: they stop when the dumps are done. */
+  stopAfterDumps: string[]
+  stores: StorePolicy[]
+  /** The data goes back when the roll-out is reverted. */
+  restore: boolean
+  /** What becomes of the database that is replaced when data goes back. */
+  failed: 'keep' | 'drop'
+  /** What was stopped for the sake of the data, and how it comes back. */
+  stopped: Kept[]
+  paused: Revisioned[]
+  /** Local id of an image in which a volume can be emptied; null when there is no volume. */
+  eraser: string | null
+  /**
+   * The backup that was taken, once its manifest is written; or the one to restore. Of one that was taken also its
+   * bytes in one store, and the stores that have it.
+   */
+  backup: { id: string; key: string; dataFrom: number; bytes?: number; stores?: string[] } | null
+  /** Milliseconds of writes that were lost with the data; null as long as nothing was put back. */
+  lostMs: number | null
+  /** Stores that do not have the backup of this operation, and why; none of them is required. */
+  without?: { store: string; said: string }[]
+  /** When the last one that writes to the data had stopped for the swap; milliseconds since 1970. */
+  stoppedAt?: number
+  /** How long the service was frozen for the copy; it went on after that. */
+  frozenMs?: number
+  /** Of a restore: the store whose copy was read to its end. */
+  proven?: string
+}
+
 /** All that is needed to go on after a crash, and nothing secret: no body, no environment. */
 export type Intent = {
   members: Member[]
@@ -57,6 +108,17 @@ export type Intent = {
   failedCheck?: { name: string; said: string }
   /** True when the failure does not speak against the image. */
   blameless?: boolean
+  /** The data that belongs to it; missing when there is none. */
+  data?: DataIntent
+  /** Of a `verify`: how deep. Of a `restore`: whether what is there is backed up first. */
+  level?: 0 | 1 | 2
+  safety?: boolean
+  /** How the services whose data is put back are judged, by name. */
+  ownerHealth?: Record<string, HealthPolicy>
+  /** Roll-outs that got stuck on the data which this restore puts back. */
+  tookOver?: string[]
+  /** The backup of what a restore replaced. */
+  safetyBackup?: string
 }
 
 export type Operation = {
@@ -185,6 +247,17 @@ export function openOperations(database: DatabaseSync) {
             .map(operationOf)
     },
 
+    /** The newest operation that worked on the containers of a service; backups and the like do not count. */
+    lastRollOut(service: string): Operation | null {
+      const row = database
+        .prepare(
+          `select * from operations where service = ? and kind not in ('backup', 'verify', 'restore')
+           order by sequence desc limit 1`,
+        )
+        .get(service)
+      return row === undefined ? null : operationOf(row)
+    },
+
     /** The newest roll-out of a service that held: what it was made of and checked with. */
     lastApplied(service: string): Operation | null {
       const row = database
@@ -262,6 +335,15 @@ export function openOperations(database: DatabaseSync) {
           result: row['result'] as Step['result'],
           detail: String(row['detail']),
         }))
+    },
+
+    /** True when a step of that name came to its end in the operation: it is not done again after a crash. */
+    isDone(operation: string, step: string): boolean {
+      return (
+        database
+          .prepare("select 1 from steps where operation = ? and name = ? and result = 'done'")
+          .get(operation, step) !== undefined
+      )
     },
 
     /** True when a step of that name was ever begun in the operation. */

@@ -1,26 +1,36 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-export type RequestKind = 'pass' | 'pass-now' | 'rollback'
-export type Request = { id: number; kind: RequestKind; service: string | null; at: number }
+export type RequestKind = 'pass' | 'pass-now' | 'rollback' | 'backup' | 'verify' | 'restore'
+/** `argument`: more about it as JSON, or null; what it holds follows from the kind. */
+export type Request = {
+  id: number
+  kind: RequestKind
+  service: string | null
+  argument: string | null
+  at: number
+}
 
 /** What the command line asks of the daemon that holds the lock: it takes each request once. */
 export function openRequests(database: DatabaseSync) {
   return {
-    ask(kind: RequestKind, service: string | null, now: number): number {
+    ask(kind: RequestKind, service: string | null, now: number, argument: string | null = null): number {
       const done = database
-        .prepare('insert into requests (kind, service, at) values (?, ?, ?)')
-        .run(kind, service, now)
+        .prepare('insert into requests (kind, service, at, argument) values (?, ?, ?, ?)')
+        .run(kind, service, now, argument)
       return Number(done.lastInsertRowid)
     },
     /** Requests nobody has taken, oldest first; they count as taken from now on. */
     takeRequests(now: number): Request[] {
       return database
-        .prepare('update requests set taken_at = ? where taken_at is null returning id, kind, service, at')
+        .prepare(
+          'update requests set taken_at = ? where taken_at is null returning id, kind, service, argument, at',
+        )
         .all(now)
         .map((row) => ({
           id: Number(row['id']),
           kind: row['kind'] as RequestKind,
           service: row['service'] === null ? null : String(row['service']),
+          argument: row['argument'] === null ? null : String(row['argument']),
           at: Number(row['at']),
         }))
         .sort((a, b) => a.id - b.id)

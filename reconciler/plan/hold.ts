@@ -13,6 +13,8 @@ export type Standing = {
   /** Services whose last operation could neither go on nor go back, for the same target as now. */
   stuck: { service: string; operation: string; reason: string }[]
   quarantined: { service: string; digest: string; configuration: string; reason: string; operation: string }[]
+  /** Services whose data is only half put back. */
+  dirty: { service: string; backup: string }[]
   setbacks: { service: string; target: string; count: number; nextAt: number; reason: string }[]
   /** What the last roll-out that held made of each service: digest and configuration. */
   lastApplied: Map<string, string>
@@ -24,6 +26,10 @@ export type Standing = {
  */
 export function hold(target: Target, change: Change, standing: Standing): string | null {
   if (standing.paused.has(target.service)) return `paused by a person; next: samovar resume ${target.service}`
+  const dirty = standing.dirty.find((each) => each.service === target.service)
+  if (dirty !== undefined) {
+    return `its data is only half put back from backup ${dirty.backup}, so nothing is started on it; next: samovar restore ${dirty.backup}`
+  }
   const stuck = standing.stuck.find((each) => each.service === target.service)
   if (stuck !== undefined) {
     return `stuck: ${stuck.reason}; next: look at it (samovar show ${stuck.operation}), then samovar retry ${target.service}`

@@ -14,13 +14,13 @@ const day = 24 * 60 * minute
  * change at midnight or by half an hour (Africa/Cairo, America/Santiago, Australia/Lord_Howe).
  *
  * @param now milliseconds since 1970
- * @returns `opensAt` in milliseconds since 1970
+ * @returns `openedAt` (the last time) and `opensAt` (the next time) in milliseconds since 1970
  */
 export function windowAt(
   rule: WindowRule,
   timezone: string,
   now: number,
-): { open: boolean; opensAt: number } {
+): { open: boolean; openedAt: number; opensAt: number } {
   const wallNow = now + offsetAt(now, timezone)
   const openings = (wall: number) =>
     CronExpressionParser.parse(rule.opens, { tz: 'UTC', currentDate: new Date(wall) })
@@ -33,7 +33,7 @@ export function windowAt(
   let opensAt: number
   do opensAt = momentOf(later.next().getTime(), timezone)
   while (opensAt <= now)
-  return { open: now < lastOpening + rule.for, opensAt }
+  return { open: now < lastOpening + rule.for, openedAt: lastOpening, opensAt }
 }
 
 /** The moment at which the wall clock first shows that time, or has passed over it. */
@@ -55,7 +55,7 @@ function momentOf(wall: number, timezone: string): number {
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 /** How far the wall clock of a zone is ahead of UTC at a moment, in milliseconds. */
-function offsetAt(moment: number, timezone: string): number {
+export function offsetAt(moment: number, timezone: string): number {
   const format =
     formats.get(timezone) ??
     new Intl.DateTimeFormat('en-US', {

@@ -48,6 +48,29 @@ export async function checkOldHealth(work: Work, operation: Operation): Promise<
   return `healthy after ${durationInWords(outcome.ms)}`
 }
 
+/** Every service whose data was put back, through its own checks, as the version that runs. */
+export async function checkRestored(work: Work, operation: Operation): Promise<string> {
+  const said: string[] = []
+  for (const [service, health] of Object.entries(operation.intent.ownerHealth ?? {})) {
+    const current = containerOf(service, await work.engine.observe(work.project))
+    if (current === null) {
+      said.push(`${service} has no container yet`)
+      continue
+    }
+    const alone = { ...operation, service, intent: { ...operation.intent, members: [], health } }
+    const about = { health, tag: current.image.tag, isOld: true, signal: work.stopping, onServing: () => {} }
+    const outcome = await wait(work, alone, about)
+    if ('preempted' in outcome) throw cutShort(work, outcome.preempted)
+    if (!outcome.healthy)
+      throw new SamovarError(
+        'health-check-failed',
+        `the data is back, but ${service} is not healthy: ${outcome.said}`,
+      )
+    said.push(`${service} healthy after ${durationInWords(outcome.ms)}`)
+  }
+  return said.join(', ')
+}
+
 /** What runs now is inspected: the image id of before, running. */
 export async function verifyOld(work: Work, operation: Operation): Promise<string> {
   const kept = operation.intent.members.map((member) => member.kept).filter((each) => each !== null)
@@ -110,7 +133,7 @@ function noteServing(work: Work, operation: Operation): void {
   const { downSince } = operation.intent
   // What did not run before has no downtime: nobody knows since when it was missed.
   if (downSince === null || downSince === undefined) return
-  operation.downtimeMs ??= work.now() - downSince
+  operation.downtimeMs ??= work.now() - downSince + (operation.intent.data?.frozenMs ?? 0)
 }
 
 function cutShort(work: Work, reason: string): SamovarError {

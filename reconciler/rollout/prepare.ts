@@ -1,6 +1,7 @@
 import type { Inspected } from '../engine/engine.ts'
 import { codeOf, SamovarError } from '../errors.ts'
 import type { Member, Operation } from '../journal/operations.ts'
+import { prepareData } from './data.ts'
 import type { Body, Work } from './step.ts'
 
 /** Below this much free disk a roll-out does not begin: a full disk in the middle of it is the worst place. */
@@ -29,7 +30,8 @@ export async function preflight(work: Work, operation: Operation): Promise<strin
       at: work.now(),
     })
   }
-  return `image is local: ${images.map((image) => `${image.name}:${image.tag}@${image.digest}`).join(', ')}`
+  const ready = operation.intent.data === undefined ? '' : `; ${await prepareData(work, operation)}`
+  return `image is local: ${images.map((image) => `${image.name}:${image.tag}@${image.digest}`).join(', ')}${ready}`
 }
 
 /** An index that moved for another platform only: the digest is new, what would run is not. */
@@ -48,7 +50,7 @@ export function isSameImage(work: Work, operation: Operation): boolean {
 /** The new containers stand beside the old ones, not started: a bad configuration shows here and costs nothing. */
 export async function create(work: Work, operation: Operation, body: Body): Promise<string> {
   stopped(work)
-  if (body.data !== null) throw new SamovarError('data-not-supported', body.data)
+  if (body.problem !== null) throw new SamovarError('data-not-covered', body.problem)
   await work.engine.prepare(body.networks, body.volumes)
   const made: string[] = []
   for (const member of operation.intent.members) {

@@ -1,3 +1,7 @@
+import type { Readable } from 'node:stream'
+import type { DataProgress } from '../backup/back-up.ts'
+import type { OpenStore } from '../backup/open-stores.ts'
+import type { StorePolicy } from '../desired-state.ts'
 import type { ContainerBody, FieldDifference, NetworkBody, VolumeBody } from '../engine/container-body.ts'
 import type { Engine, Inspected, PullProgress } from '../engine/engine.ts'
 import { codeOf, sentenceOf } from '../errors.ts'
@@ -10,6 +14,7 @@ import type { Journal } from '../journal.ts'
 export type Work = {
   engine: Engine
   journal: Journal
+  backups: Backups
   /** The Compose project. */
   project: string
   /** Milliseconds since 1970. */
@@ -30,12 +35,22 @@ export type Work = {
   secretsKnown: boolean
 }
 
+/** Where backups go. */
+export type Backups = {
+  /** The stores of a policy, opened once and kept; nothing is asked of them yet. */
+  open(policies: StorePolicy[]): Promise<OpenStore[]>
+  /** Parts are encrypted with it, or not at all. */
+  key: Buffer | null
+}
+
 /** The making of the new containers: what cannot be in the journal, since it may hold secrets. */
 export type Body = {
   networks: NetworkBody[]
   volumes: VolumeBody[]
-  /** Why the service cannot be backed up, or null; the data step is not built yet. */
-  data: string | null
+  /** Why it cannot be rolled out as it is, or null. */
+  problem: string | null
+  /** The configuration of the commit in force, as a tar stream. */
+  configuration: () => Promise<Readable>
   /** The body of one member, when the image id and the containers whose network it may share are known. */
   of(service: string, imageId: string, containers: Record<string, string>): Promise<ContainerBody>
   /** What the engine made of a body, field by field; whatever differs at once is the engine's own rendering. */
@@ -53,6 +68,7 @@ export type Progress = {
   ): void
   pull(operation: Operation, progress: PullProgress): void
   health(operation: Operation, progress: HealthProgress): void
+  data(operation: Operation, progress: DataProgress): void
 }
 
 export type Step = (name: string, act: () => Promise<string | undefined>) => Promise<void>
@@ -80,6 +96,16 @@ export function stepsOf(work: Work, operation: Operation): Step {
     }
   }
 }
+
+/**
+ * For steps that must not be done again once they are done: data that is back may have been written to since, by the
+ * version that runs on it. Cut short, such a step is done again from its beginning.
+ */
+export const onlyOnce =
+  (work: Work, operation: Operation, step: Step): Step =>
+  async (name, act) => {
+    if (!work.journal.isDone(operation.id, name)) await step(name, act)
+  }
 
 /**
  * Told to stop, or the engine is away: the operation stays as the journal has it. The next start, or the next pass

@@ -1,28 +1,56 @@
 import { codeOf, sentenceOf } from '../errors.ts'
 import type { Member, Operation } from '../journal/operations.ts'
+import { goOn, holdStill, standStill } from './data.ts'
 import type { Work } from './step.ts'
 
-/** Dependents that asked to be restarted with the service go down before it and come up after it. */
+/**
+ * Dependents that asked to be restarted with the service go down before it and come up after it. When its data has to
+ * be cold, the service itself and all who work on that data stand still from here on.
+ */
 export async function quiesce(work: Work, operation: Operation): Promise<string | undefined> {
   for (const dependent of operation.intent.quiesced) await work.engine.stop(dependent)
   for (const member of operation.intent.members) {
     if (member.current === null) continue
     member.kept = await work.engine.describe(operation.id, member.current, member.service)
   }
-  return operation.intent.quiesced.length === 0
-    ? undefined
-    : `stopped ${operation.intent.quiesced.map((dependent) => dependent.name).join(', ')}`
+  work.journal.saveOperation(operation)
+  const dependents = operation.intent.quiesced.map((dependent) => dependent.name)
+  const still = await standStill(work, operation)
+  const said = dependents.length === 0 ? [] : [`stopped ${dependents.join(', ')}`]
+  if (still !== undefined) said.push(still)
+  return said.length === 0 ? undefined : said.join('; ')
 }
 
-/** Last of all the one whose network the others live in. */
+/** Nothing was replaced: what was stopped or frozen for the copy of its data goes on as it was. */
+export async function goOnAsBefore(work: Work, operation: Operation): Promise<string | undefined> {
+  const { data, members, downSince } = operation.intent
+  for (const each of data?.paused ?? []) await work.engine.unpause(each)
+  if (data !== undefined && downSince != null) {
+    // First of all the one whose network the others live in; one that was never stopped is left as it is.
+    for (const { kept } of members) if (kept !== null) await work.engine.bringBack(kept)
+  }
+  const problems = await startAll(work, operation)
+  const frozenMs = data?.frozenMs ?? null
+  operation.downtimeMs = downSince == null ? frozenMs : work.now() - downSince + (frozenMs ?? 0)
+  return problems.length === 0 ? undefined : problems.join('; ')
+}
+
+/**
+ * Last of all the one whose network the others live in. Before them whoever else works on the same data: what they
+ * would write from now on would be lost with a revert, and a volume is put back only while nothing runs on it.
+ */
 export async function setAside(work: Work, operation: Operation): Promise<string | undefined> {
+  const { data, members } = operation.intent
+  const others = data?.stop.filter((service) => !members.some((member) => member.service === service)) ?? []
+  const stopped = await holdStill(work, operation, { services: others, how: 'stopped' })
   operation.intent.downSince ??= operation.intent.members.some((member) => member.kept?.opaque['wasRunning'])
     ? work.now()
     : null
   work.journal.saveOperation(operation)
   const kept = operation.intent.members.map((member) => member.kept).filter((each) => each !== null)
   for (const each of kept.toReversed()) await work.engine.setAside(each)
-  return kept.length === 0 ? 'there was no old container' : undefined
+  if (data !== undefined) data.stoppedAt ??= work.now()
+  return kept.length === 0 ? 'there was no old container' : stopped
 }
 
 /** First of all the one whose network the others live in. */
@@ -52,7 +80,12 @@ export async function bringBack(work: Work, operation: Operation): Promise<strin
 
 /** One that cannot be started does not change how the service itself ended; the next pass mends it. */
 export async function startQuiesced(work: Work, operation: Operation): Promise<string | undefined> {
-  const problems: string[] = []
+  const problems = await startAll(work, operation)
+  return problems.length === 0 ? undefined : problems.join('; ')
+}
+
+async function startAll(work: Work, operation: Operation): Promise<string[]> {
+  const problems = await goOn(work, operation)
   for (const dependent of operation.intent.quiesced) {
     try {
       await work.engine.startAgain(dependent)
@@ -61,5 +94,5 @@ export async function startQuiesced(work: Work, operation: Operation): Promise<s
       problems.push(sentenceOf(error))
     }
   }
-  return problems.length === 0 ? undefined : problems.join('; ')
+  return problems
 }

@@ -12,6 +12,8 @@ const verbs = [
   'status',
   'history',
   'show',
+  'backups',
+  'prune',
   'rollback',
   'retry',
   'pause',
@@ -81,7 +83,7 @@ describe('the command line', () => {
   test('an empty journal has no history, no operation to show, and takes a pause of any name', async () => {
     await using folder = await tempFolder('empty-state')
     const environment = { SAMOVAR_STATE_DIR: folder.path }
-    expect((await samovar(['history'], environment)).stdout).toBe('Nothing was rolled out yet.\n')
+    expect((await samovar(['history'], environment)).stdout).toBe('Nothing was done yet.\n')
     expect(JSON.parse((await samovar(['history', '--json'], environment)).stdout)).toEqual([])
     const shown = await samovar(['show', '2026'], environment)
     expect([shown.exitCode, shown.stderr]).toEqual([

@@ -5,46 +5,60 @@ import type { RigInUse } from '../rig/use-rig.ts'
 import { type Kill, type Passes, type Ran, runPasses } from './child.ts'
 import { startEngineProxy } from './engine-proxy.ts'
 
-/** A host on which processes are killed. `kills` counts how many were, on this host. */
-export type CrashHost = TestHost & {
+/** Kills processes on a host. `kills` counts how many were. */
+export type Killer = {
   journal: Journal
   kills: number
   run(passes?: Passes): Promise<Ran>
-  /** Commits a version of `web`, checked through the user's door. */
-  want(version: string, options?: { soak?: string; within?: string; extra?: string }): Promise<string>
-  /** Moments at which two containers of one service ran, since the last call. */
+  /**
+   * Moments, since the last call, at which two containers of one service ran, or at which a service ran whose data was
+   * being put back.
+   */
   pairs(): string[]
 }
+
+/** A host on which processes are killed. */
+export type CrashHost = TestHost &
+  Killer & {
+    /** Commits a version of `web`, checked through the user's door. */
+    want(version: string, options?: { soak?: string; within?: string; extra?: string }): Promise<string>
+  }
 
 export async function startCrashHost(
   purpose: string,
   compose?: (port: number, rig: RigInUse) => string,
 ): Promise<CrashHost> {
   const host = await startHost(purpose, compose)
-  const proxy = await startEngineProxy(host.rig.dockerHost)
+  return Object.assign(await withKills(host), {
+    want(version: string, { soak = '10m', within = '20s', extra = '' } = {}) {
+      const check = `{ http: "http://127.0.0.1:${host.port}/healthz", every: 50ms, timeout: 1s }`
+      const health = `within: ${within}\n  steady: 100ms\n  soak: ${soak}\n  checks:\n    - ${check}`
+      return host.commit({
+        'desired-state/services/web.yaml': webService(host.rig, { version, health, extra }),
+      })
+    },
+  })
+}
+
+/** Puts the proxy and the watch around a host. */
+export async function withKills<Host extends TestHost>(host: Host): Promise<Host & Killer> {
   const journal = openJournal(host.stateDir)
-  const watch = await watchForPairs(host)
+  const watch = await watchForPairs(host, journal)
+  const proxy = await startEngineProxy(host.rig.dockerHost, () => watch.filling())
   const environment = {
     ...host.environment,
     ...(process.env['DOCKER_CONFIG'] === undefined ? {} : { DOCKER_CONFIG: process.env['DOCKER_CONFIG'] }),
     // The reconciler is loaded some hundred times.
     NODE_COMPILE_CACHE: `${host.stateDir}/compile-cache`,
   }
-  const crashHost: CrashHost = {
+  const killer: Host & Killer = {
     ...host,
     journal,
     kills: 0,
     async run(passes) {
       const ran = await runPasses(environment, proxy, passes)
-      if (ran.killed) crashHost.kills += 1
+      if (ran.killed) killer.kills += 1
       return ran
-    },
-    want(version, { soak = '10m', within = '20s', extra = '' } = {}) {
-      const check = `{ http: "http://127.0.0.1:${host.port}/healthz", every: 50ms, timeout: 1s }`
-      const health = `within: ${within}\n  steady: 100ms\n  soak: ${soak}\n  checks:\n    - ${check}`
-      return host.commit({
-        'desired-state/services/web.yaml': webService(host.rig, { version, health, extra }),
-      })
     },
     pairs: () => watch.pairs(),
     async [Symbol.asyncDispose]() {
@@ -54,11 +68,13 @@ export async function startCrashHost(
       await host[Symbol.asyncDispose]()
     },
   }
-  return crashHost
+  return killer
 }
 
+type Watch = { pairs(): string[]; filling(): void; stop(): void }
+
 /** Follows every start and death of the project's containers, as the engine tells them. */
-async function watchForPairs(host: TestHost): Promise<{ pairs(): string[]; stop(): void }> {
+async function watchForPairs(host: TestHost, journal: Journal): Promise<Watch> {
   const running = new Map<string, Map<string, string>>()
   let pairs: string[] = []
   const stream = (await host.rig.docker.getEvents({
@@ -79,6 +95,8 @@ async function watchForPairs(host: TestHost): Promise<{ pairs(): string[]; stop(
       running.set(service, now)
       if (Action === 'die') now.delete(Actor.ID)
       else now.set(Actor.ID, Actor.Attributes['name'] ?? '')
+      if (Action !== 'die' && journal.dirty().some((each) => each.service === service))
+        pairs.push(`${service} was started on data that was half put back`)
       if (now.size > 1) pairs.push(`${service}: ${[...now.values()].join(' and ')} ran at once`)
     }
   })
@@ -88,6 +106,11 @@ async function watchForPairs(host: TestHost): Promise<{ pairs(): string[]; stop(
       const seen = pairs
       pairs = []
       return seen
+    },
+    filling: () => {
+      const owners = new Set(journal.unfinished().flatMap((each) => each.intent.data?.stop ?? []))
+      for (const service of owners)
+        if ((running.get(service)?.size ?? 0) > 0) pairs.push(`${service} ran while its volumes were filled`)
     },
     stop: () => void stream.destroy(),
   }
@@ -120,7 +143,7 @@ export const atRequests = (ran: Ran, from = 1): Kill[] =>
 export function killInWords(kill: Kill, ran: Ran): string {
   switch (kill.at) {
     case 'point':
-      return `at point ${kill.number} (${ran.points[kill.number - 1] ?? '?'})`
+      return `${kill.later === undefined ? 'at' : `${kill.later} ms after`} point ${kill.number} (${ran.points[kill.number - 1] ?? '?'})`
     case 'request':
       return `${kill.when} request ${kill.number} (${ran.requests[kill.number - 1] ?? '?'})`
     case 'pull':

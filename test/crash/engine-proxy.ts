@@ -6,6 +6,7 @@ import {
   request,
   type ServerResponse,
 } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { tempFolder } from '../rig/temp-folder.ts'
 
@@ -22,29 +23,43 @@ export type EngineProxy = {
   follow(child: ChildProcess, kill: KillAt | null): Request[]
 } & AsyncDisposable
 
-export async function startEngineProxy(dockerHost: string): Promise<EngineProxy> {
+/** @param filling called when files are about to be written into a container */
+export async function startEngineProxy(
+  dockerHost: string,
+  filling: () => void = () => {},
+): Promise<EngineProxy> {
   const folder = await tempFolder('proxy')
   const socketPath = join(folder.path, 'engine.sock')
   const engine = addressOf(dockerHost)
+  const open = new Set<Socket>()
   let followed: { child: ChildProcess; kill: KillAt | null; requests: Request[] } | undefined
 
-  const server = createServer((incoming, response) => {
-    const mutating = incoming.method === 'POST' || incoming.method === 'DELETE'
-    if (followed === undefined || !mutating) {
-      forward(engine, incoming, response)
-      return
-    }
+  /** Counts a request; `when` says whether and how the process dies at it. */
+  const counted = (incoming: IncomingMessage) => {
+    if (followed === undefined || !isMutating(incoming)) return { when: null, die: () => {} }
     const { child, kill, requests } = followed
     requests.push(nameOf(incoming))
-    const when = requests.length === kill?.number ? kill.when : null
     const die = () => {
       child.kill('SIGKILL')
       incoming.socket.destroy()
     }
+    return { when: requests.length === kill?.number ? kill.when : null, die }
+  }
+
+  const server = createServer((incoming, response) => {
+    if (incoming.method === 'PUT') filling()
+    const { when, die } = counted(incoming)
     if (when === 'before') die()
     else if (when === 'during') forward(engine, incoming, response, { sent: die })
     else if (when === 'after') forward(engine, incoming, response, { answered: die })
     else forward(engine, incoming, response)
+  })
+  // A program in a container: the connection becomes its input and output.
+  server.on('upgrade', (incoming: IncomingMessage, client: Socket, head: Buffer) => {
+    const { when, die } = counted(incoming)
+    if (when === 'before') return die()
+    passOn(engine, { incoming, client, head, open }, when === 'after' ? die : null)
+    if (when === 'during') setTimeout(die, 5)
   })
   await new Promise<void>((resolve) => server.listen(socketPath, resolve))
   return {
@@ -56,10 +71,18 @@ export async function startEngineProxy(dockerHost: string): Promise<EngineProxy>
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
+      for (const socket of open) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
       await folder[Symbol.asyncDispose]()
     },
   }
+}
+
+/** A wait is a question, and a program that was only made does nothing yet. */
+function isMutating(incoming: IncomingMessage): boolean {
+  const name = nameOf(incoming)
+  if (['POST /containers/wait', 'POST /containers/exec'].includes(name)) return false
+  return ['POST', 'DELETE', 'PUT'].includes(incoming.method ?? '')
 }
 
 /** Instead of passing the answer on: called when the engine has the request, or when its answer has come. */
@@ -84,9 +107,50 @@ function forward(
     } else answer.resume()
   })
   incoming.pipe(onward)
-  if (instead.sent !== undefined) onward.once('finish', () => setTimeout(() => instead.sent?.(), 5))
+  // The engine must see that the rest of an archive never comes.
+  incoming.once('close', () => {
+    if (!incoming.complete) onward.destroy()
+  })
+  if (instead.sent !== undefined) {
+    const begun = () => setTimeout(() => instead.sent?.(), 5)
+    if (method === 'PUT') incoming.once('data', begun)
+    else onward.once('finish', begun)
+  }
   // A pull or a wait that its client has left ends in the engine, too.
   else if (instead.answered === undefined) response.once('close', () => onward.destroy())
+}
+
+type Upgrade = { incoming: IncomingMessage; client: Socket; head: Buffer; open: Set<Socket> }
+
+/** Both ways as they come, each with an end of its own; `ended` is called instead of passing the engine's end on. */
+function passOn(
+  engine: RequestOptions,
+  { incoming, client, head, open }: Upgrade,
+  ended: (() => void) | null,
+): void {
+  const { method, url, rawHeaders } = incoming
+  const address =
+    engine.socketPath == null
+      ? { host: String(engine.host), port: Number(engine.port) }
+      : { path: engine.socketPath }
+  const onward = connect({ ...address, allowHalfOpen: true })
+  const lines = rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [`${name}: ${rawHeaders[at + 1]}`] : []))
+  onward.write(`${method} ${url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+  onward.write(head)
+  for (const [one, other] of [
+    [client, onward],
+    [onward, client],
+  ] as const) {
+    open.add(one)
+    one.on('error', () => other.destroy())
+    one.on('close', () => {
+      open.delete(one)
+      other.destroy()
+    })
+  }
+  client.pipe(onward)
+  onward.pipe(client, { end: ended === null })
+  if (ended !== null) onward.once('end', ended)
 }
 
 function addressOf(dockerHost: string): RequestOptions {

@@ -1,7 +1,8 @@
 import type Docker from 'dockerode'
+import type { TestHost } from '../end-to-end/test-host.ts'
 import { until } from '../rig/until.ts'
 import type { Report } from './child.ts'
-import type { CrashHost } from './crash-host.ts'
+import type { CrashHost, Killer } from './crash-host.ts'
 
 export type Expected = {
   /** What the user is served in the end. */
@@ -50,8 +51,9 @@ export async function brokenPromises(
 const serviceOf = (container: Docker.ContainerInfo) => container.Labels['com.docker.compose.service'] ?? ''
 const nameOf = (container: Docker.ContainerInfo) => (container.Names[0] ?? '').replace('/', '')
 
-async function oneRuns(
-  host: CrashHost,
+/** One container of the service runs, under its own name and as the Compose file restarts it. */
+export async function oneRuns(
+  host: TestHost & Killer,
   containers: Docker.ContainerInfo[],
   service: string,
 ): Promise<string[]> {
@@ -84,8 +86,8 @@ function hasLeft(
 }
 
 /** Beside what runs there is only what the journal keeps for the soak: stopped and not to be restarted. */
-async function leftovers(
-  host: CrashHost,
+export async function leftovers(
+  host: TestHost & Killer,
   containers: Docker.ContainerInfo[],
   services: string[],
 ): Promise<string[]> {
@@ -137,7 +139,7 @@ function inTheJournal(host: CrashHost, expected: Expected): string[] {
 }
 
 /** The last pass had nothing left to do. */
-function inTheReports(reports: Report[], expected: Expected): string[] {
+export function inTheReports(reports: Report[], expected: Pick<Expected, 'quarantined'>): string[] {
   const last = reports.at(-1)
   if (last === undefined) return ['the pass after the crash did not come to its end']
   const done = last.operations.map(

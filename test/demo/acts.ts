@@ -93,7 +93,7 @@ export async function driftAct({ stage, probe, screen }: Scene): Promise<Row[]> 
 }
 
 /** The finished operation of a service that began after a moment; every act makes exactly one. */
-async function outcome(
+export async function outcome(
   stage: Stage,
   about: { service: string; since: number; withinMs?: number },
 ): Promise<Past> {
@@ -161,6 +161,6 @@ async function row({ probe, screen }: Pick<Scene, 'probe' | 'screen'>, about: Me
 }
 
 /** The demo is only worth something when it fails where a promise is broken. */
-function must(holds: boolean, seen: string, reason = ''): void {
+export function must(holds: boolean, seen: string, reason = ''): void {
   if (!holds) throw new Error(`${seen}${reason === '' ? '' : ` (${reason})`}`)
 }

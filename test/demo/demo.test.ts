@@ -50,6 +50,7 @@ test('the demo shows a bump, a revert and corrected drift, and leaves nothing be
   expect(output(), output()).toContain('All of this was checked and true.')
   expect(code).toBe(0)
   expect(output()).toMatch(/^broken +reverted /m)
+  expect(output()).toMatch(/^with data +reverted /m)
   expect(output().includes('\u001b')).toBe(false)
   expect(await leftOf(rig, child.pid ?? 0)).toEqual([])
 })

@@ -1,5 +1,6 @@
 import { startRig } from '../rig/rig.ts'
 import { brokenAct, bumpAct, driftAct, firstAct } from './acts.ts'
+import { dataAct } from './data-act.ts'
 import { type Probe, startProbe } from './probe.ts'
 import { figuresTable, makeScreen, type Row } from './screen.ts'
 import { lastLines, type Stage, setStage } from './stage.ts'
@@ -66,8 +67,13 @@ async function play(stack: AsyncDisposableStack, stage: Stage): Promise<number> 
   await firstAct({ stage, screen })
   const probe: Probe = stack.adopt(startProbe(stage.door), (started) => started.stop())
   const scene = { stage, probe, screen }
-  const rows: Row[] = [await bumpAct(scene), await brokenAct(scene), ...(await driftAct(scene))]
-  for (const verb of ['status', 'history'] as const) {
+  const rows: Row[] = [
+    await bumpAct(scene),
+    await brokenAct(scene),
+    await dataAct(scene),
+    ...(await driftAct(scene)),
+  ]
+  for (const verb of ['status', 'history', 'backups'] as const) {
     screen.act(`samovar ${verb}`)
     await stage.show(verb)
   }

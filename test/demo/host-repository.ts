@@ -1,5 +1,13 @@
 /** What the demo's host repository is made of; an operator writes these files by hand. */
-export type DemoHost = { project: string; registry: string; port: number }
+export type DemoHost = {
+  project: string
+  registry: string
+  port: number
+  /** Of the notes, which are asked directly. */
+  notesPort: number
+  /** Folder of the backups. */
+  store: string
+}
 
 /** The first commit: web 1.0.0 behind nginx. */
 export function firstCommit(host: DemoHost): Record<string, string> {
@@ -28,6 +36,10 @@ compose: [compose/compose.yaml]
 poll: ${poll}
 variables:
   HTTP_PORT: "${host.port}"
+  NOTES_PORT: "${host.notesPort}"
+backup:
+  stores:
+    - { file: ${host.store}, keep: { last: 7 } }
 `,
   }
 }
@@ -46,6 +58,55 @@ health:
 `,
   }
 }
+
+/** An application with a database and a volume; `notes` in another version changes both when it starts. */
+export function withNotes(host: DemoHost): Record<string, string> {
+  return {
+    'compose/compose.yaml': compose + notesCompose,
+    'desired-state/services/postgres.yaml': `image: ${host.registry}/postgres
+tag: "15.1"
+health:
+  within: 60s
+  steady: 500ms
+  checks:
+    - { command: [pg_isready, -q, -h, 127.0.0.1, -U, notes], in: postgres, every: 200ms }
+`,
+    ...notesAt(host, '1.0.0'),
+  }
+}
+
+export function notesAt(host: DemoHost, tag: string): Record<string, string> {
+  return {
+    'desired-state/services/notes.yaml': `image: ${host.registry}/notes
+tag: ${tag}
+data:
+  - { postgres: postgres, database: notes, user: notes }
+  - { volume: notes-data }
+health:
+  within: 12s
+  steady: 500ms
+  checks:
+    - { http: "http://127.0.0.1:${host.notesPort}/healthz", status: 200, every: 100ms }
+`,
+  }
+}
+
+const notesCompose = `  postgres:
+    image: postgres
+    environment: { POSTGRES_USER: notes, POSTGRES_DB: notes, POSTGRES_HOST_AUTH_METHOD: trust }
+    restart: unless-stopped
+    stop_grace_period: 2m
+    volumes: ["postgres-data:/var/lib/postgresql/data"]
+  notes:
+    image: notes
+    depends_on: [postgres]
+    restart: unless-stopped
+    volumes: ["notes-data:/data"]
+    ports: ["127.0.0.1:\${NOTES_PORT}:8080"]
+volumes:
+  postgres-data:
+  notes-data:
+`
 
 const compose = `services:
   nginx:

@@ -35,6 +35,7 @@ export type Past = {
   startedAt: string | number
   downtimeMs: number | null
   reason: string
+  backup: string | null
 }
 
 /** Everything the acts play on: a repository, a daemon, an engine and the user's door. */
@@ -45,6 +46,8 @@ export type Stage = {
   docker: Docker
   git: GitServer
   repository: string
+  /** Where the rig keeps what is made once. */
+  cacheFolder: string
   daemonLog: string
   /** What a shell needs to talk to this daemon and engine. */
   environment: Record<string, string>
@@ -53,13 +56,13 @@ export type Stage = {
   /** The digest a tag of a repository in the demo's registry has. */
   digest(name: string, tag: string): Promise<string>
   /** The output of a verb of the command line, as a person gets it. */
-  show(verb: 'status' | 'history'): Promise<void>
+  show(verb: 'status' | 'history' | 'backups'): Promise<void>
 } & AsyncDisposable
 
 export async function setStage(rig: Rig): Promise<Stage> {
   const stack = new AsyncDisposableStack()
   const [folder, git] = [stack.use(await tempFolder('demo')), stack.use(await startGitServer())]
-  const [port, listen] = [await freePort(), await freePort()]
+  const [port, notesPort, listen] = [await freePort(), await freePort(), await freePort()]
   const repository = await git.createRepository('host')
   const daemonLog = join(folder.path, 'samovar.log')
   const environment = {
@@ -76,11 +79,18 @@ export async function setStage(rig: Rig): Promise<Stage> {
     return (await answer.json()) as T
   }
   return {
-    host: { project: `${rig.run}-demo`, registry: rig.registry, port },
+    host: {
+      project: `${rig.run}-demo`,
+      registry: rig.registry,
+      port,
+      notesPort,
+      store: join(folder.path, 'backups'),
+    },
     door: `http://127.0.0.1:${port}/`,
     docker: dockerAt(rig.dockerHost),
     git,
     repository,
+    cacheFolder: rig.cacheFolder,
     daemonLog,
     environment,
     ask,

@@ -9,7 +9,7 @@ import { freePort } from '../rig/registry.ts'
 import { type TempFolder, tempFolder } from '../rig/temp-folder.ts'
 import { type RigInUse, useRig } from '../rig/use-rig.ts'
 
-export const silent: Progress = { step: () => {}, pull: () => {}, health: () => {} }
+export const silent: Progress = { step: () => {}, pull: () => {}, health: () => {}, data: () => {} }
 
 /** A host as an operator has it: a repository over HTTP, a state directory, the real engine. */
 export type TestHost = {

@@ -1,7 +1,8 @@
 import { Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
-import { makeMetrics } from '../../reconciler/http/metrics.ts'
+import { type MetricsSource, makeMetrics } from '../../reconciler/http/metrics.ts'
 import { type HttpSource, startHttp } from '../../reconciler/http/server.ts'
+import type { BackupRecord } from '../../reconciler/journal/data-records.ts'
 import type { Operation } from '../../reconciler/journal/operations.ts'
 import type { ServiceStatus, Status } from '../../reconciler/status.ts'
 
@@ -12,6 +13,7 @@ const service = (name: string, other: Partial<ServiceStatus> = {}): ServiceStatu
   state: 'idle',
   reason: '',
   desired: { image: 'web', tag: '1.0.0', digest: 'sha256:aa' },
+  operation: null,
   running: null,
   ...other,
 })
@@ -38,6 +40,7 @@ async function serve(other: Partial<HttpSource> = {}) {
       status: () => status,
       plan: () => ({ commit: null, changes: [], foreign: [] }),
       history: () => [],
+      backups: async () => ({ backups: [], at: Date.now(), problems: [] }),
       notReady: () => null,
       ...other,
     },
@@ -87,10 +90,28 @@ describe('what others may look at', () => {
     expect((await server.get('/api/history?limit=all')).status).toBe(400)
   })
 
+  test('backups come with their age, with what is wrong with a store, or not at all when none has answered', async () => {
+    const backups = [{ id: '20261122T020000Z-0003-cccccc' }]
+    await using server = await serve({
+      backups: async () => ({ backups, at: Date.now() - 12_000, problems: ['file /a: gone\nfor good'] }),
+    })
+    const answer = await fetch(`${server.url}/api/backups`)
+    expect(await answer.json()).toEqual(backups)
+    expect(Number(answer.headers.get('age'))).toBe(12)
+    expect(answer.headers.get('samovar-problems')).toBe('file /a: gone | for good')
+    await using silent = await serve({ backups: async () => ({ backups: null, at: null, problems: [] }) })
+    const none = await fetch(`${silent.url}/api/backups`)
+    expect([none.status, none.headers.get('retry-after'), await none.json()]).toEqual([
+      503,
+      '5',
+      { error: 'the stores have not answered yet' },
+    ])
+  })
+
   test('nothing can be changed through it', async () => {
     await using server = await serve()
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE'])
-      for (const path of ['/api/status', '/api/plan', '/api/history', '/livez', '/metrics'])
+      for (const path of ['/api/status', '/api/plan', '/api/history', '/api/backups', '/livez', '/metrics'])
         expect((await server.get(path, { method })).status, `${method} ${path}`).toBe(404)
   })
 
@@ -105,7 +126,36 @@ describe('what others may look at', () => {
 })
 
 describe('metrics', () => {
-  const metrics = () =>
+  const backup = (id: string, other: Partial<BackupRecord> = {}): BackupRecord => ({
+    id,
+    class: 'scheduled',
+    services: ['web'],
+    operation: 'operation',
+    at: Date.parse('2026-11-22T02:00:00.000Z'),
+    bytes: 1_000,
+    plainBytes: 4_000,
+    ms: 2_500,
+    ...other,
+  })
+  const data: MetricsSource['data'] = {
+    provenBackups: () => [
+      backup('b4'),
+      backup('b3', { at: Date.parse('2026-11-21T02:00:00.000Z'), bytes: 900 }),
+      backup('b2', { class: 'before-update', at: Date.parse('2026-11-20T02:00:00.000Z') }),
+      backup('b1', { services: ['left the desired state'] }),
+    ],
+    verifications: () => [
+      { level: 2, at: Date.parse('2026-11-15T05:00:00.000Z'), good: true },
+      { level: 2, at: Date.parse('2026-11-22T02:30:00.000Z'), good: false },
+    ],
+    dataCounts: () => ({
+      backups: { good: 3, failed: 1 },
+      verifications: { good: 1, failed: 1 },
+      restores: { applied: 0, untouched: 0, stuck: 1 },
+    }),
+    atWork: () => 0,
+  }
+  const metrics = (about: Partial<MetricsSource['data']> = {}) =>
     makeMetrics(
       {
         status: () => status,
@@ -113,6 +163,7 @@ describe('metrics', () => {
         lastPassOk: () => true,
         rollingOut: () => 1,
         now: () => Date.parse('2026-11-22T03:01:00.000Z'),
+        data: { ...data, ...about },
       },
       '1.2.3',
     )
@@ -149,5 +200,41 @@ describe('metrics', () => {
     expect(line(text, 'samovar_operations_total{result="reverted"}')).toBe('1')
     expect(line(text, 'samovar_rollbacks_total')).toBe('2')
     expect(line(text, 'samovar_drift_corrections_total')).toBe('1')
+  })
+
+  test('of each class the newest good backup counts, of services that are still there', async () => {
+    const text = await metrics().registry.metrics()
+    const of = (name: string) => line(text, `samovar_backup_${name}{service="web",class="scheduled"}`)
+    expect(of('last_success_timestamp_seconds')).toBe(String(Date.UTC(2026, 10, 22, 2) / 1000))
+    expect(of('age_seconds')).toBe('3660')
+    expect(of('bytes')).toBe('1000')
+    expect(of('duration_seconds')).toBe('2.5')
+    expect(line(text, 'samovar_backup_age_seconds{service="web",class="before-update"}')).toBe('176460')
+    expect(text).not.toContain('left the desired state')
+    expect(line(text, 'samovar_backups_total{result="good"}')).toBe('3')
+    expect(line(text, 'samovar_backups_total{result="failed"}')).toBe('1')
+    expect(line(text, 'samovar_restores_total{result="stuck"}')).toBe('1')
+  })
+
+  test('the last verification and its level, and when one last was good, are there', async () => {
+    const text = await metrics().registry.metrics()
+    const good = Date.UTC(2026, 10, 15, 5) / 1000
+    expect(line(text, 'samovar_verify_last_success_timestamp_seconds{level="2"}')).toBe(String(good))
+    expect(line(text, 'samovar_verify_last_success')).toBe('0')
+    expect(line(text, 'samovar_verify_last_level')).toBe('2')
+  })
+
+  test('without a backup there is no age, rather than one of 0', async () => {
+    const text = await metrics({ provenBackups: () => [], verifications: () => [] }).registry.metrics()
+    expect(text.split('\n').filter((each) => /^samovar_(backup|verify)_/.test(each))).toEqual([])
+  })
+
+  test('a backup, a verification and a restore are no roll-outs', async () => {
+    const made = metrics()
+    for (const kind of ['backup', 'verify', 'restore'])
+      made.operationEnded({ result: 'applied', kind, intent: { drift: false } } as unknown as Operation)
+    const text = await made.registry.metrics()
+    expect(line(text, 'samovar_operations_total{result="applied"}')).toBe('0')
+    expect(line(text, 'samovar_rollbacks_total')).toBe('0')
   })
 })

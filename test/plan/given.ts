@@ -52,6 +52,7 @@ export const standing = (other: Partial<Standing> = {}): Standing => ({
   paused: new Set(),
   stuck: [],
   quarantined: [],
+  dirty: [],
   setbacks: [],
   lastApplied: new Map(),
   ...other,

@@ -46,8 +46,10 @@ test('a roll-out does not begin on a full disk', async () => {
   await expectUntouched()
 })
 
-test('a service with data is refused with a sentence, as long as nobody takes a backup of it', async () => {
-  const operation = await stage.rollOut(better, { data: 'web.yaml names data, which is not backed up yet' })
+test('a service whose data cannot be backed up is refused with a sentence', async () => {
+  const operation = await stage.rollOut(better, {
+    problem: 'web.yaml names data, which is not backed up yet',
+  })
   expect(operation).toMatchObject({ result: 'untouched', reason: expect.stringContaining('names data') })
   await expectUntouched()
 })

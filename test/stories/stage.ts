@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { HealthPolicy } from '../../reconciler/desired-state.ts'
 import type { ContainerBody } from '../../reconciler/engine/container-body.ts'
 import { type Engine, type ImageReference, samovarLabels } from '../../reconciler/engine/engine.ts'
@@ -31,7 +32,7 @@ export type Wish = {
   /** Services that asked to be restarted with it. */
   dependents?: string[]
   /** Why it cannot be backed up. */
-  data?: string
+  problem?: string
 }
 
 export type Stage = {
@@ -73,6 +74,7 @@ export async function openStage(): Promise<Stage> {
     work: (other = {}) => ({
       engine: host.engine,
       journal,
+      backups: { key: null, open: async () => [] },
       project,
       now,
       clock,
@@ -80,7 +82,7 @@ export async function openStage(): Promise<Stage> {
       endsByItself: () => false,
       newer: quiet,
       stopping: quiet,
-      progress: { step: () => {}, pull: () => {}, health: () => {} },
+      progress: { step: () => {}, pull: () => {}, health: () => {}, data: () => {} },
       secretsKnown: true,
       mask: (text) => text,
       ...other,
@@ -153,7 +155,8 @@ async function orderFor(
     body: {
       networks: [],
       volumes: [{ name: `${project}_data`, external: false, labels: {} }],
-      data: wish.data ?? null,
+      problem: wish.problem ?? null,
+      configuration: async () => Readable.from([]),
       of: async (name, _imageId, containers) => bodyOf(name, images.get(name) ?? image, containers[service]),
       compare: () => [],
     },

@@ -1,0 +1,317 @@
+import { timeOfId } from './backup/backup-id.ts'
+import { type ListedBackup, listBackups } from './backup/list-backups.ts'
+import type { BackupClass, Manifest, VerifyLevel } from './backup/manifest.ts'
+import { isWaitedFor } from './compose/service-facts.ts'
+import { dataIntentOf, surroundingsOf } from './data-of.ts'
+import { SamovarError } from './errors.ts'
+import type { DataIntent, NewOperation, Operation } from './journal/operations.ts'
+import type { Loaded } from './load.ts'
+import { load, type Memory } from './look.ts'
+import type { Parts } from './parts.ts'
+import { unitsOf } from './plan/data-unit.ts'
+import { notFinished, recover } from './recover.ts'
+import { configurationOf } from './roll-out-order.ts'
+import { touched } from './rollout/put-back.ts'
+import { restore } from './rollout/restore.ts'
+import type { Work } from './rollout/step.ts'
+import { takeBackupAlone, verifyAlone } from './rollout/take-backup.ts'
+import { manifestCache } from './settings.ts'
+import { type PassOptions, workOf } from './work.ts'
+
+type Asked = { parts: Parts; memory: Memory; options: PassOptions }
+
+/**
+ * Backs up the data of services, unit by unit; of all that have data when none is named.
+ *
+ * @returns one operation for each unit: `applied` when the backup is in every required store and was read back
+ * @throws SamovarError `not-found` for a service without data, `data-not-covered` without a store
+ */
+export async function backUpServices(
+  asked: Asked,
+  services: string[],
+  kind: BackupClass,
+): Promise<Operation[]> {
+  const { parts } = asked
+  await finishOpen(asked)
+  const loaded = await inForce(parts, asked.memory)
+  const units = unitsOf(loaded.state.services, surroundingsOf(loaded))
+  refuseUnknown(
+    services,
+    units.flatMap((unit) => unit.owners),
+  )
+  if (loaded.state.host.backup === null && units.length > 0)
+    throw new SamovarError('data-not-covered', 'host.yaml names no store for backups', {
+      next: 'Add `backup: { stores: [...] }` to host.yaml.',
+    })
+  const operations: Operation[] = []
+  for (const unit of units) {
+    if (services.length > 0 && !unit.owners.some((owner) => services.includes(owner))) continue
+    if (asked.options.stopping.aborted) break
+    const data = dataIntentOf(loaded, unit.owners, kind)
+    if (data === null) continue
+    const wanted = operationOf('backup', loaded.commit, data)
+    operations.push(
+      await atWork(asked, loaded, data, (work) =>
+        takeBackupAlone(work, wanted, () => configurationOf(parts, loaded)),
+      ),
+    )
+  }
+  return operations
+}
+
+/**
+ * Proves a backup in every store that has it.
+ *
+ * @param id as `backups` shows it, or its end; null for the newest of every unit
+ * @throws SamovarError `not-found`, `store-failed`
+ */
+export async function verifyBackups(
+  asked: Asked,
+  id: string | null,
+  level: VerifyLevel,
+): Promise<Operation[]> {
+  await finishOpen(asked)
+  const loaded = await inForce(asked.parts, asked.memory)
+  const listed = await backupsOf(asked.parts, loaded)
+  const chosen = id === null ? newestOfEach(listed) : [oneNamed(listed, id)]
+  const operations: Operation[] = []
+  for (const backup of chosen) {
+    if (asked.options.stopping.aborted) break
+    const data = dataOfBackup(loaded, backup.manifest, backup.key)
+    const wanted = operationOf('verify', loaded.commit, data)
+    wanted.intent.level = level
+    operations.push(await atWork(asked, loaded, data, (work) => verifyAlone(work, wanted)))
+  }
+  return operations
+}
+
+/** What a restore would replace, for a person to look at before it is done. */
+export type RestorePreview = {
+  manifest: Manifest
+  /** Stores that have it. */
+  stores: string[]
+  data: DataIntent
+  /** Services whose version now is not the one of the backup. */
+  otherVersions: { service: string; atBackup: string; now: string }[]
+}
+
+/** @param service only its data, or null for all of the backup */
+export async function previewRestore(
+  parts: Parts,
+  memory: Memory,
+  wanted: { id: string; service: string | null },
+): Promise<RestorePreview> {
+  const loaded = await inForce(parts, memory)
+  const backup = oneNamed(await backupsOf(parts, loaded), wanted.id)
+  const data = onlyOf(loaded, dataOfBackup(loaded, backup.manifest, backup.key), wanted.service)
+  const running = await parts.engine.observe(loaded.state.host.project)
+  const otherVersions = Object.entries(backup.manifest.images).flatMap(([service, image]) => {
+    const now = running.find((each) => each.service === service && each.state === 'running')?.image
+    return now === undefined || now.digest === image.digest
+      ? []
+      : [{ service, atBackup: image.tag, now: now.tag }]
+  })
+  return { manifest: backup.manifest, stores: backup.stores, data, otherVersions }
+}
+
+/**
+ * Puts the data of a backup back in place.
+ *
+ * @param wanted.safety whether what is there now is backed up first
+ */
+export async function restoreBackup(
+  asked: Asked,
+  wanted: { id: string; service: string | null; safety: boolean },
+): Promise<Operation> {
+  const { parts } = asked
+  await finishOpen(asked)
+  const loaded = await inForce(parts, asked.memory)
+  const backup = oneNamed(await backupsOf(parts, loaded), wanted.id)
+  const data = onlyOf(loaded, dataOfBackup(loaded, backup.manifest, backup.key), wanted.service)
+  const services = new Set(touched(data))
+  const half = parts.journal.dirty().find((each) => services.has(each.service))
+  if (half !== undefined && wanted.service !== null)
+    throw new SamovarError(
+      'restore-incomplete',
+      `the data of ${half.service} is only half put back, so a part of a backup would leave it a mix`,
+      { next: `samovar restore ${half.backup}, without --service.` },
+    )
+  // What is only half there is not worth a backup, and would pass for a good one.
+  return restoreData(asked, loaded, data, wanted.safety && half === undefined)
+}
+
+/** @param data which backup, and what of it */
+export function restoreData(
+  asked: Asked,
+  loaded: Loaded,
+  data: DataIntent,
+  safety = false,
+): Promise<Operation> {
+  const order = operationOf('restore', loaded.commit, data)
+  order.intent.safety = safety
+  order.intent.ownerHealth = Object.fromEntries(
+    data.owners.flatMap((owner) => {
+      const policy = loaded.state.services[owner]
+      return policy === undefined ? [] : [[owner, policy.health]]
+    }),
+  )
+  const configuration = safety ? () => configurationOf(asked.parts, loaded) : null
+  return atWork(asked, loaded, data, (work) => restore(work, order, configuration))
+}
+
+/** The desired state in force, without asking Git. */
+export async function inForce(parts: Parts, memory: Memory): Promise<Loaded> {
+  const commit =
+    parts.journal.note('last-good-commit') ??
+    parts.source.lastGood()?.commit ??
+    (await parts.source.fetch()).commit
+  const { loaded, findings } = await load(parts, memory, commit)
+  if (loaded !== null) return loaded
+  const [first] = findings
+  throw new SamovarError(
+    'desired-state-invalid',
+    `commit ${commit.slice(0, 8)} has ${findings.length} findings, first of all: ${first?.message ?? ''}`,
+  )
+}
+
+/** Every backup that the stores have of this host. @throws SamovarError `store-failed` when no store answers */
+export async function backupsOf(parts: Parts, loaded: Loaded): Promise<ListedBackup[]> {
+  const { host } = loaded.state
+  if (host.backup === null)
+    throw new SamovarError('not-found', 'host.yaml names no store, so there are no backups', {
+      next: 'Add `backup: { stores: [...] }` to host.yaml.',
+    })
+  const stores = await parts.backups.open(host.backup.stores)
+  const { backups, problems } = await listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
+  const silent = problems.filter((each) => each.silent)
+  const [first] = silent
+  if (first !== undefined && silent.length === stores.length) throw first.error
+  return backups
+}
+
+async function finishOpen({ parts, memory, options }: Asked): Promise<void> {
+  const open = (await recover(parts, memory, options)).find((each) => each.result === 'running')
+  if (open !== undefined) throw notFinished(open, options)
+}
+
+async function atWork(
+  { parts, options }: Asked,
+  loaded: Loaded,
+  data: DataIntent,
+  act: (work: Work) => Promise<Operation>,
+): Promise<Operation> {
+  const { project } = loaded.state.host
+  parts.journal.writeNote('project', project)
+  const work = workOf(parts, options, {
+    project,
+    root: loaded.root,
+    endsByItself: (service) => isWaitedFor(loaded.model, service),
+    secrets: loaded.secrets,
+  })
+  options.busy([...data.owners, ...data.stop, ...data.stopAfterDumps])
+  try {
+    const operation = await act(work)
+    options.ended?.(operation)
+    return operation
+  } finally {
+    options.busy([])
+  }
+}
+
+function operationOf(kind: 'backup' | 'verify' | 'restore', commit: string, data: DataIntent): NewOperation {
+  return {
+    service: data.owners[0] ?? '',
+    kind,
+    commit,
+    from: null,
+    to: null,
+    intent: {
+      members: [],
+      quiesced: [],
+      health: { within: 60_000, steady: 0, soak: 0, checks: [] },
+      oldHealth: null,
+      configuration: '',
+      reasons: [],
+      drift: false,
+      data,
+    },
+  }
+}
+
+/**
+ * What is in a backup, as an operation carries it. Who must stand still is of today: those who use the data now, not
+ * those who used it then.
+ */
+export function dataOfBackup(loaded: Loaded, manifest: Manifest, key: string): DataIntent {
+  const known = manifest.services.filter((service) => loaded.state.services[service] !== undefined)
+  const now = dataIntentOf(loaded, known.length > 0 ? known : manifest.services, 'manual')
+  if (now === null || loaded.state.host.backup === null)
+    throw new SamovarError(
+      'not-found',
+      `backup ${manifest.id} is of ${manifest.services.join(', ')}, which has no data in the desired state now`,
+      { next: 'Put the service and its `data:` back into the desired state first.' },
+    )
+  const databases = manifest.parts.flatMap((part) =>
+    part.kind === 'database' ? [{ server: part.server, database: part.database, user: part.user }] : [],
+  )
+  const volumes = manifest.parts.flatMap((part) => {
+    if (part.kind !== 'volume') return []
+    const volumeName = loaded.model.volumes[part.volume]?.name ?? part.volumeName
+    return [{ volume: part.volume, volumeName, exclude: part.exclude }]
+  })
+  const backup = { id: manifest.id, key, dataFrom: Date.parse(manifest.dataFrom) }
+  return { ...now, databases, volumes, restore: true, backup }
+}
+
+/** `--service`: the parts that this service names as its data. */
+function onlyOf(loaded: Loaded, data: DataIntent, service: string | null): DataIntent {
+  if (service === null) return data
+  const own = loaded.state.services[service]?.data ?? []
+  const databases = data.databases.filter((each) =>
+    own.some(
+      (part) => 'postgres' in part && part.postgres === each.server && part.database === each.database,
+    ),
+  )
+  const volumes = data.volumes.filter((each) =>
+    own.some((part) => 'volume' in part && part.volume === each.volume),
+  )
+  if (databases.length + volumes.length > 0) return { ...data, databases, volumes }
+  throw new SamovarError('not-found', `backup ${data.backup?.id} has no data of ${service}`, {
+    next: '`samovar backups` shows the services of each backup.',
+  })
+}
+
+/** By its id, or by how that begins or ends: nobody types a whole one. */
+function oneNamed(listed: ListedBackup[], id: string): ListedBackup {
+  const found = listed.filter(({ manifest }) => manifest.id.startsWith(id) || manifest.id.endsWith(id))
+  const [one, ...more] = found
+  if (one !== undefined && more.length === 0) return one
+  if (one === undefined)
+    throw new SamovarError('not-found', `there is no backup ${id}`, { next: '`samovar backups` lists them.' })
+  throw new SamovarError('not-found', `${found.length} backups are called ${id}`, {
+    next: `Give more of its name: ${found.map(({ manifest }) => manifest.id).join(', ')}`,
+  })
+}
+
+/** The newest backup of every set of services. */
+export function newestOfEach(listed: ListedBackup[]): ListedBackup[] {
+  const newest = new Map<string, ListedBackup>()
+  for (const each of listed) {
+    const name = each.manifest.services.toSorted().join()
+    const before = newest.get(name)
+    if (before === undefined || timeOf(before) < timeOf(each)) newest.set(name, each)
+  }
+  return [...newest.values()]
+}
+
+const timeOf = (listed: ListedBackup): number => timeOfId(listed.manifest.id) ?? 0
+
+function refuseUnknown(services: string[], known: string[]): void {
+  const unknown = services.filter((service) => !known.includes(service))
+  if (unknown.length > 0)
+    throw new SamovarError(
+      'not-found',
+      `${unknown.join(', ')} ${unknown.length === 1 ? 'has' : 'have'} no data of their own to back up`,
+      { next: `Services with data: ${known.length === 0 ? 'none' : known.join(', ')}.` },
+    )
+}
