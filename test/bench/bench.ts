@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import setUp from '../rig/global-setup.ts'
+import { measureBackup } from './backup.ts'
 import { type Figures, table } from './figures.ts'
 import { measureMemory } from './memory.ts'
 import { measureQuietPass } from './quiet-pass.ts'
@@ -8,7 +9,8 @@ import { measureSwap } from './swap.ts'
 
 /**
  * `npm run bench`: measures on the real engine what docs/figures.md tells of. No test asserts a time; this only prints.
- * Usage: bench.ts [pass] [swap] [memory] [start] [--json] [--services N] [--passes N] [--pairs N]
+ * Usage: bench.ts [pass] [swap] [memory] [start] [backup] [--json] [--services N] [--passes N] [--pairs N]
+ *   [--gigabytes N] [--scale N] [--files N]
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -16,14 +18,25 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     services: { type: 'string', default: '100' },
     passes: { type: 'string', default: '15' },
-    pairs: { type: 'string', default: '11' },
+    /** 11, of backup 3. */
+    pairs: { type: 'string' },
+    gigabytes: { type: 'string', default: '2' },
+    scale: { type: 'string', default: '50' },
+    files: { type: 'string', default: '100000' },
   },
 })
 const benchmarks: Record<string, () => Promise<Figures>> = {
   pass: () => measureQuietPass(Number(values.services), Number(values.passes)),
   memory: () => measureMemory(20, Number(values.passes)),
   start: () => measureStartUp(Number(values.passes)),
-  swap: () => measureSwap(Number(values.pairs)),
+  swap: () => measureSwap(Number(values.pairs ?? 11)),
+  backup: () =>
+    measureBackup({
+      pairs: Number(values.pairs ?? 3),
+      scale: Number(values.scale),
+      files: Number(values.files),
+      gigabytes: Number(values.gigabytes),
+    }),
 }
 const unknown = positionals.filter((name) => !(name in benchmarks))
 if (unknown.length > 0) {
