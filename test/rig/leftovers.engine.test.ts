@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
+import { samovarLabels } from '../../reconciler/engine/engine.ts'
 import { isAlive, mustRun, ownerOf, run } from './process.ts'
 import type { RigAddress } from './rig.ts'
 import { tempFolder, tempPrefix } from './temp-folder.ts'
@@ -86,6 +87,11 @@ test('what a killed run left is removed by the next run of the same checkout, an
   await container.start()
   const network = await rig.docker.createNetwork({ Name: `${killedRun}-host-1_default`, Labels: labels })
   const volume = await rig.docker.createVolume({ Name: `${killedRun}-host-1_data`, Labels: labels })
+  const scratch = await rig.docker.createContainer({
+    Image: image.Id,
+    Labels: { [samovarLabels.scratch]: 'of a killed process' },
+    HostConfig: { Mounts: [{ Type: 'volume', Source: volume.name, Target: '/samovar' }] },
+  })
   const strange = await rig.docker.createVolume({ Labels: { 'samovar.test': `${killedRun}0` } })
   const folder = join(tmpdir(), `${tempPrefix}${killedRun}-left`)
   await mkdir(folder)
@@ -94,6 +100,7 @@ test('what a killed run left is removed by the next run of the same checkout, an
 
   const next = await secondRig()
   await expect(container.inspect()).rejects.toMatchObject({ statusCode: 404 })
+  await expect(scratch.inspect()).rejects.toMatchObject({ statusCode: 404 })
   await expect(rig.docker.getNetwork(network.id).inspect()).rejects.toMatchObject({ statusCode: 404 })
   await expect(rig.docker.getVolume(volume.name).inspect()).rejects.toMatchObject({ statusCode: 404 })
   const names = (await rig.docker.listImages()).flatMap((one) => [

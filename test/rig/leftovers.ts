@@ -1,4 +1,5 @@
 import Docker from 'dockerode'
+import { samovarLabels } from '../../reconciler/engine/engine.ts'
 
 /** The label of what tests create outside of a Compose project; its value is the run. */
 export const testLabel = 'samovar.test'
@@ -11,7 +12,7 @@ export function dockerAt(dockerHost: string): Docker {
 
 /**
  * Removes the containers, networks, volumes and images of one run: what has its label or is of a Compose project
- * whose name begins with the run. Nothing else.
+ * whose name begins with the run, and the scratch containers that a killed process left on its volumes. Nothing else.
  *
  * @param registry the run's registry: its images are those named after it
  */
@@ -19,16 +20,18 @@ export async function removeFromEngine(dockerHost: string, run: string, registry
   const docker = dockerAt(dockerHost)
   const isOurs = (labels: Record<string, string> | undefined | null) =>
     labels?.[testLabel] === run || (labels?.['com.docker.compose.project'] ?? '').startsWith(`${run}-`)
+  const volumes = (await docker.listVolumes()).Volumes ?? []
+  const ourVolumes = new Set(volumes.filter((each) => isOurs(each.Labels)).map((each) => each.Name))
+  const isOurScratch = ({ Labels, Mounts }: Docker.ContainerInfo) =>
+    Labels[samovarLabels.scratch] !== undefined && Mounts.some((each) => ourVolumes.has(each.Name ?? ''))
   for (const container of await docker.listContainers({ all: true })) {
-    if (isOurs(container.Labels))
+    if (isOurs(container.Labels) || isOurScratch(container))
       await unlessGone(docker.getContainer(container.Id).remove({ force: true, v: true }))
   }
   for (const network of await docker.listNetworks()) {
     if (isOurs(network.Labels)) await unlessGone(docker.getNetwork(network.Id).remove())
   }
-  for (const volume of (await docker.listVolumes()).Volumes ?? []) {
-    if (isOurs(volume.Labels)) await unlessGone(docker.getVolume(volume.Name).remove())
-  }
+  for (const name of ourVolumes) await unlessGone(docker.getVolume(name).remove())
   for (const image of await docker.listImages()) {
     const names = [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])].filter((name) =>
       name.startsWith(`${registry}/`),
