@@ -73,7 +73,10 @@ export async function verifyBackups(
   await finishOpen(asked)
   const loaded = await inForce(asked.parts, asked.memory)
   const listed = await backupsOf(asked.parts, loaded)
-  const chosen = id === null ? newestOfEach(listed) : [oneNamed(listed, id)]
+  // Of what left the desired state nobody knows any more how to look at it, and its backups only grow older.
+  const isWanted = ({ manifest }: ListedBackup): boolean =>
+    manifest.services.some((service) => dataIntentOf(loaded, [service], 'manual') !== null)
+  const chosen = id === null ? newestOfEach(listed).filter(isWanted) : [oneNamed(listed, id)]
   const operations: Operation[] = []
   for (const backup of chosen) {
     if (asked.options.stopping.aborted) break

@@ -42,6 +42,8 @@ export function fileStore(options: { folder: string }): Store {
     async *list(prefix) {
       const folder = folderPrefix(name, prefix)
       try {
+        // A file in its place has no objects either, but that is no empty store.
+        await opendir(root).then((each) => each.close(), unlessMissingFolder)
         for await (const file of filesBelow(join(root, folder), folder)) {
           if (!file.partial) yield file.object
         }
@@ -58,6 +60,10 @@ export function fileStore(options: { folder: string }): Store {
       sweepPartials(root, folderPrefix(name, prefix), before).catch(failed('removing what cut writes left')),
     close: async () => {},
   }
+}
+
+function unlessMissingFolder(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }
 
 type Place = { root: string; path: string; name: string }

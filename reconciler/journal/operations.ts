@@ -77,6 +77,8 @@ export type DataIntent = {
    * bytes in one store, and the stores that have it.
    */
   backup: { id: string; key: string; dataFrom: number; bytes?: number; stores?: string[] } | null
+  /** Bytes that the backup before had, or what the volumes take on the disk; null when nobody knows. */
+  estimate?: number | null
   /** Milliseconds of writes that were lost with the data; null as long as nothing was put back. */
   lostMs: number | null
   /** Stores that do not have the backup of this operation, and why; none of them is required. */

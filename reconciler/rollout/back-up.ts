@@ -50,7 +50,7 @@ export async function backUp(
     volumes: data.volumes,
     reader: data.eraser,
     configuration,
-    estimate: last?.plainBytes ?? null,
+    estimate: data.estimate ?? null,
     stoodStillAt: data.while === 'running' ? null : began,
     dumped: async () => {
       await holdStill(work, operation, { services: data.stopAfterDumps, how: 'stopped' })

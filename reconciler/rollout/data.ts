@@ -6,6 +6,7 @@ import { SamovarError, sentenceOf } from '../errors.ts'
 import { durationInWords } from '../health/clock.ts'
 import type { DataIntent, Operation } from '../journal/operations.ts'
 import { containerOf } from '../plan/plan.ts'
+import { sizeOfVolumes } from './size-of-volumes.ts'
 import type { Work } from './step.ts'
 
 /** Free disk that a roll-out with data wants, in sizes of the last backup: database and files twice, and some air. */
@@ -22,13 +23,14 @@ export async function prepareData(work: Work, operation: Operation): Promise<str
   // What is only read needs no right to write.
   const writes = operation.kind !== 'restore' || operation.intent.safety === true
   if (writes) await tryStores(data, stores)
-  await refuseLittleDisk(work, data)
   if (operation.kind !== 'restore') refuseHalfRestored(work, data)
   const running = await work.engine.observe(work.project)
   // One whose own files are put back need not run for that; it may not even be there yet.
   for (const { server } of data.databases)
     if (writes || !data.stopAfterDumps.includes(server)) serverOf(server, running)
   if (data.volumes.length > 0) data.eraser = await findEraser(work, operation, running)
+  data.estimate = lastOf(work, data)?.plainBytes ?? (await sizeOfVolumes(work, operation, data))
+  await refuseLittleDisk(work, data.estimate)
   const good = stores.map(({ store }) => store.name).filter((name) => !isWithout(data, name))
   const silent = (data.without ?? []).map(({ store, said }) => `; ${store} is left out: ${said}`)
   return `${good.join(' and ')} ${good.length === 1 ? 'answers' : 'answer'}${silent.join('')}`
@@ -74,13 +76,12 @@ function refuseHalfRestored(work: Work, data: DataIntent): void {
   )
 }
 
-async function refuseLittleDisk(work: Work, data: DataIntent): Promise<void> {
+async function refuseLittleDisk(work: Work, bytes: number | null): Promise<void> {
   const free = await work.engine.freeDisk()
-  const last = lastOf(work, data)
-  if (free === null || last === null || free >= sizesOfTheLast * last.plainBytes) return
+  if (free === null || bytes === null || free >= sizesOfTheLast * bytes) return
   throw new SamovarError(
     'disk-full',
-    `${sizeInWords(free)} of disk are free; with data a roll-out wants ${sizesOfTheLast} times the last backup of ${sizeInWords(last.plainBytes)}`,
+    `${sizeInWords(free)} of disk are free; with data it wants ${sizesOfTheLast} times the size of the last backup (${sizeInWords(bytes)})`,
   )
 }
 

@@ -10,7 +10,7 @@ import { putAway, putBack, touched } from './put-back.ts'
 import { type Body, mustStop, onlyOnce, type Step, stepsOf, type Work } from './step.ts'
 import { goOnAsBefore } from './swap.ts'
 import { end } from './take-backup.ts'
-import { settleStuck, stuckReverts, takeOverStuck } from './take-over-stuck.ts'
+import { settleStuck, stuckOnData, takeOverStuck } from './take-over-stuck.ts'
 
 /**
  * Puts the data of a backup back in place, as a runbook: prove the backup, copy what is there now, stop, put back,
@@ -28,7 +28,7 @@ export async function restore(
 ): Promise<Operation> {
   const operation = work.journal.beginOperation(wanted, work.now())
   const step = stepsOf(work, operation)
-  const stuck = operation.intent.data !== undefined && stuckReverts(work, operation.intent.data).length > 0
+  const stuck = operation.intent.data !== undefined && stuckOnData(work, operation.intent.data).length > 0
   try {
     if (stuck) await step('take over', () => takeOverStuck(work, operation))
     await step('preflight', () => prepareData(work, operation))
@@ -117,7 +117,10 @@ async function proveChosen(work: Work, operation: Operation): Promise<string> {
 
 async function stopAll(work: Work, operation: Operation): Promise<string | undefined> {
   const { data } = operation.intent
-  return data === undefined ? undefined : holdStill(work, operation, { services: data.stop, how: 'stopped' })
+  if (data === undefined) return undefined
+  // Whatever a backup of it does otherwise: what is copied first is as cold as what is put back.
+  data.while = 'stopped'
+  return holdStill(work, operation, { services: data.stop, how: 'stopped' })
 }
 
 /** What is there now, so that a wrong restore can be taken back. It is named in the journal. */

@@ -81,22 +81,28 @@ export async function verifyAlone(work: Work, wanted: NewOperation): Promise<Ope
       return current?.state === 'running' ? current.instance : null
     }
     const problems: string[] = []
+    let copies = 0
     for (const each of stores) {
       await step(`verify in ${each.store.name}`, async () => {
         try {
           const manifest = await readManifest(each.store, key)
+          copies += 1
           const about = { operation: operation.id, key, manifest, level, programsOf }
           const verdict = await verifyBackup(meansOf(work, operation), each.store, about)
           if (verdict.ok) return `good at level ${level}`
           problems.push(...verdict.problems.map((problem) => `${each.store.name}: ${problem}`))
           return verdict.problems.join('; ')
         } catch (error) {
+          // Each store keeps as long as its own `keep` says.
+          if (codeOf(error) === 'not-found') return 'it does not have this backup'
           if (required.has(each) || mustStop(work, error)) throw error
           problems.push(`${each.store.name}: ${sentenceOf(error)}`)
           return sentenceOf(error)
         }
       })
     }
+    if (copies === 0 && problems.length === 0)
+      throw new SamovarError('not-found', `no store has backup ${id} any more`)
     if (problems.length === 0) return end(work, operation, 'applied', `good at level ${level}`)
     return end(work, operation, 'untouched', `backup ${id} is damaged: ${problems.join('; ')}`)
   } catch (error) {

@@ -4,15 +4,20 @@ import type { Work } from './step.ts'
 import { removeCandidates } from './swap.ts'
 
 /**
- * A revert that got stuck on its data left the old containers set aside. A restore of that data ends it: the old
- * containers come back with the data, database servers at once, since the data is put back into them.
+ * A revert that got stuck on its data left the old containers set aside, and a restore that did left the services
+ * stopped. A restore of that data ends it: the old containers come back with the data, database servers at once, since
+ * the data is put back into them.
  */
-export function stuckReverts(work: Pick<Work, 'journal'>, data: DataIntent): Operation[] {
+export function stuckOnData(work: Pick<Work, 'journal'>, data: DataIntent): Operation[] {
   const services = new Set([...data.owners, ...data.databases.map((each) => each.server)])
   const last = [...services].map((service) => work.journal.lastRollOut(service))
-  return last.filter(
-    (each) => each?.result === 'stuck' && each.decision === 'revert' && !work.journal.isRetried(each.id),
-  ) as Operation[]
+  const reverts = last.filter((each) => each?.decision === 'revert' && !work.journal.isRetried(each.id))
+  const half = work.journal.dirty().filter((each) => services.has(each.service))
+  const restores = new Set(half.map((each) => each.operation))
+  const earlier = [...restores]
+    .map((id) => work.journal.operation(id))
+    .filter((each) => each?.kind === 'restore')
+  return [...reverts, ...earlier].filter((each) => each?.result === 'stuck') as Operation[]
 }
 
 export async function takeOverStuck(work: Work, operation: Operation): Promise<string> {
@@ -20,7 +25,7 @@ export async function takeOverStuck(work: Work, operation: Operation): Promise<s
   if (data === undefined) throw new Error('a restore without data')
   const servers = new Set(data.databases.map((each) => each.server))
   const taken: string[] = []
-  for (const stuck of stuckReverts(work, data)) {
+  for (const stuck of stuckOnData(work, data)) {
     await removeCandidates(work, stuck)
     const own = stuck.intent.members.map((member) => member.kept).filter((kept) => kept !== null)
     for (const kept of [...own, ...(stuck.intent.data?.stopped ?? [])]) {
