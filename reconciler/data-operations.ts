@@ -108,7 +108,9 @@ export async function previewRestore(
   const backup = oneNamed(await backupsOf(parts, loaded), wanted.id)
   const data = onlyOf(loaded, dataOfBackup(loaded, backup.manifest, backup.key), wanted.service)
   const running = await parts.engine.observe(loaded.state.host.project)
-  const otherVersions = Object.entries(backup.manifest.images).flatMap(([service, image]) => {
+  const about = new Set([...data.owners, ...data.databases.map((each) => each.server)])
+  const images = Object.entries(backup.manifest.images).filter(([service]) => about.has(service))
+  const otherVersions = images.flatMap(([service, image]) => {
     const now = running.find((each) => each.service === service && each.state === 'running')?.image
     return now === undefined || now.digest === image.digest
       ? []
@@ -286,6 +288,10 @@ function onlyOf(loaded: Loaded, data: DataIntent, service: string | null): DataI
 
 /** By its id, or by how that begins or ends: nobody types a whole one. */
 function oneNamed(listed: ListedBackup[], id: string): ListedBackup {
+  if (id.length < 4)
+    throw new SamovarError('not-found', `"${id}" is too short for the name of a backup`, {
+      next: '`samovar backups` lists them; the last six letters are enough.',
+    })
   const found = listed.filter(({ manifest }) => manifest.id.startsWith(id) || manifest.id.endsWith(id))
   const [one, ...more] = found
   if (one !== undefined && more.length === 0) return one

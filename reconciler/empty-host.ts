@@ -17,9 +17,11 @@ import type { Operation } from './journal/operations.ts'
 import type { Loaded } from './load.ts'
 import { load, type Memory } from './look.ts'
 import type { Parts } from './parts.ts'
+import type { Target } from './plan/target.ts'
 import { type PassReport, pass } from './reconcile.ts'
 import { manifestCache } from './settings.ts'
 import { targetsOf } from './targets.ts'
+import { rememberWhatRan } from './what-ran.ts'
 import type { PassOptions } from './work.ts'
 
 /** The backups that a host is set up from: the newest of every set of services, one commit. */
@@ -118,8 +120,9 @@ export async function restoreToEmptyHost(
   const loaded = await loadedAt(parts, memory, bundled.commit)
   if (!goesOn) {
     await refuseUsedHost(parts, loaded)
-    await prepareHost(parts, loaded, choice)
+    const targets = await prepareHost(parts, loaded, choice)
     await refuseFilledVolumes(parts, loaded, choice)
+    rememberWhatRan(parts, loaded, { targets, manifest: choice.newest.manifest })
     // From here on nothing that has data starts before its data is there.
     for (const { manifest } of choice.backups)
       parts.journal.markDirty(manifest.services, {
@@ -212,7 +215,7 @@ async function hasContent(archive: Readable): Promise<boolean> {
 }
 
 /** Networks, volumes, and the images whose programs are needed before their services run. */
-async function prepareHost(parts: Parts, loaded: Loaded, choice: Choice): Promise<void> {
+async function prepareHost(parts: Parts, loaded: Loaded, choice: Choice): Promise<Target[]> {
   const targets = await targetsOf(
     {
       engine: parts.engine,
@@ -224,9 +227,12 @@ async function prepareHost(parts: Parts, loaded: Loaded, choice: Choice): Promis
     loaded,
   )
   await parts.engine.prepare(projectNetworks(targets.model), projectVolumes(targets.model))
+  const servers = serversOf(choice)
   for (const { manifest } of choice.backups)
-    for (const image of Object.values(manifest.images)) {
+    for (const [service, image] of Object.entries(manifest.images)) {
+      if (!manifest.services.includes(service) && !servers.includes(service)) continue
       const held = await parts.engine.holdImage(image)
       parts.journal.rememberImage({ ...image, id: held.id, pulled: held.pulled, at: parts.now() })
     }
+  return targets.list
 }

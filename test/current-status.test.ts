@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { statusNow } from '../reconciler/current-status.ts'
 import { takeLock } from '../reconciler/journal/lock.ts'
 import type { Journal } from '../reconciler/journal.ts'
+import type { Outlook } from '../reconciler/look.ts'
 import type { ServiceStatus } from '../reconciler/status.ts'
 import { openedJournal, told } from './journal/told-operations.ts'
 
@@ -23,21 +24,40 @@ function remember(journal: Journal): void {
   journal.writeNote('last-status', JSON.stringify(status))
 }
 
-const statusOf = ({ journal, folder }: { journal: Journal; folder: string }) =>
+const statusOf = (
+  { journal, folder }: { journal: Journal; folder: string },
+  seenNow: Outlook | null = null,
+) =>
   statusNow(
     { journal, now: () => 13_000, source: null, settings: { stateDir: folder } },
-    { outlook: null, problems: [], findings: [] },
+    { outlook: seenNow, problems: [], findings: [] },
   )
 
-test('a stuck backup, verification or restore is no stuck roll-out, and is told as what it is', async () => {
+/** A look that found gitea to be replaced. */
+const outlook = {
+  commit: 'c'.repeat(40),
+  lookedAt: 12_000,
+  loaded: { state: { host: { name: 'host' } } },
+  running: [],
+  targets: {
+    list: [{ service: 'gitea', image: { name: 'gitea', tag: '2', digest: 'sha256:2' }, problem: null }],
+  },
+  plan: { changes: [{ service: 'gitea', action: 'replace', reasons: [], held: null }] },
+} as unknown as Outlook
+
+test('a stuck backup is no stuck roll-out, and a good one does not hide a stuck roll-out', async () => {
   await using about = await openedJournal('status-stuck')
   const { journal } = about
-  remember(journal)
+  const state = () => statusOf(about, outlook).services[0]?.state
   told(journal, { result: 'stuck', reason: 'proxy could not be started again' })
-  expect(statusOf(about)).toMatchObject({
-    services: [{ state: 'idle' }, { state: 'idle' }, { state: 'idle' }],
-    problems: [{ about: 'backup of gitea', message: 'proxy could not be started again' }],
-  })
+  expect(state()).toBe('idle')
+  expect(statusOf(about, outlook).problems).toMatchObject([
+    { about: 'backup of gitea', message: 'proxy could not be started again' },
+  ])
+  told(journal, { kind: 'replace', result: 'stuck' })
+  told(journal, { result: 'applied' })
+  expect(state()).toBe('stuck')
+  expect(statusOf(about, outlook).problems).toEqual([])
 })
 
 test('everybody who stands still for a backup shows it, and nobody else', async () => {

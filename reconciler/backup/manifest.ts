@@ -23,8 +23,8 @@ export type Manifest = {
   /** The moment the data is from: database snapshot and files. ISO 8601, UTC. */
   dataFrom: string
   consistency: Consistency
-  /** Service -> what ran when it was taken. */
-  images: Record<string, { name: string; tag: string; digest: string }>
+  /** Service -> what ran when it was taken, and the commit it was rolled out from; that may be an older one. */
+  images: Record<string, { name: string; tag: string; digest: string; commit?: string }>
   /** Versions of what made it: `samovar`, `node`, and `pg_dump` by its own words. */
   tools: Record<string, string>
   encryption: Encryption | null

@@ -48,12 +48,14 @@ export async function restoreEmptyHost({ names, options, console }: Call): Promi
     const started = { ...outcomeOf(report, []), sourceProblem: null }
     const outcome = { ...started, operations: [...restored.operations, ...started.operations] }
     console.document(outcome)
-    const code = tellOutcome(console, outcome)
-    if (code === exit.fine)
-      console.line(
-        `${console.paint('green', choice.host)} is back as of ${choice.newest.manifest.dataFrom}; next: samovar run`,
-      )
-    return exitOf(outcome)
+    tellOutcome(console, outcome)
+    // What did not run then is held, and that is right.
+    const code = exitOf({ ...outcome, held: [] })
+    if (code === exit.fine) {
+      console.line(`${console.paint('green', choice.host)} is back as of ${choice.newest.manifest.dataFrom}`)
+      console.line(`next: SAMOVAR_REPOSITORY=${parts.settings.repository} samovar run`)
+    }
+    return code
   } finally {
     await parts.close()
     for (const each of stores) await each.store.close()

@@ -42,7 +42,7 @@ export async function backUp(
     commit: operation.commit,
     previous: last?.id ?? null,
     consistency: data.while,
-    images: imagesOf(data, operation, running),
+    images: imagesOf(work, operation, running),
     databases: data.databases.map((each) => ({
       ...each,
       instance: serverOf(each.server, running).instance,
@@ -104,15 +104,18 @@ function note(
   })
 }
 
-/** What ran when the data was of this version: the owners, and the servers of their databases. */
-function imagesOf(data: DataIntent, operation: Operation, running: Running[]): Manifest['images'] {
-  const services = [...data.owners, ...data.databases.map((each) => each.server)]
+/** What ran when the data was of this version, of the whole project: a fresh machine is set up with that. */
+function imagesOf(work: Work, operation: Operation, running: Running[]): Manifest['images'] {
   const images: Manifest['images'] = {}
-  for (const service of new Set(services)) {
+  for (const service of new Set(running.map((each) => each.service))) {
     const before = operation.intent.members.find((member) => member.service === service)?.before
     const image = before ?? containerOf(service, running)?.image
-    if (image !== undefined && image.digest !== '')
-      images[service] = { name: image.name, tag: image.tag, digest: image.digest }
+    if (service === '' || image === undefined || image.digest === '') continue
+    const last = work.journal.lastApplied(service)
+    images[service] = {
+      ...{ name: image.name, tag: image.tag, digest: image.digest },
+      ...(last?.to?.digest === image.digest ? { commit: last.commit } : {}),
+    }
   }
   return images
 }

@@ -38,12 +38,13 @@ export async function putBack(work: Work, operation: Operation): Promise<string>
   const { data } = operation.intent
   if (data?.backup === null || data === undefined) return 'no data was backed up, none goes back'
   if (operation.kind !== 'restore') noteLost(work, data)
-  const chosen = await chosenBackup(work, operation, data)
+  // Before the store is asked: when it does not answer, the data is that of the other version, which is no better.
   work.journal.markDirty(touched(data), {
     operation: operation.id,
     backup: data.backup.id,
     at: work.now(),
   })
+  const chosen = await chosenBackup(work, operation, data)
   const means = meansOf(work, operation)
   await holdStill(work, operation, { services: [...data.stop, ...serversToStop(operation)], how: 'stopped' })
   if (data.volumes.length > 0)

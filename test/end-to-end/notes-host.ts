@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
+import type { DataProgress } from '../../reconciler/backup/back-up.ts'
 import type { BackupClass, VerifyLevel } from '../../reconciler/backup/manifest.ts'
 import {
   backUpServices,
@@ -29,7 +30,11 @@ export type NotesHost = TestHost & {
   stores(yaml: string): Promise<string>
   backUp(kind?: BackupClass): Promise<Operation>
   verify(id: string, level: VerifyLevel): Promise<Operation>
-  restore(id: string, how?: { service?: string; safety?: boolean }): Promise<Operation>
+  /** @param how.seen is told how far it is */
+  restore(
+    id: string,
+    how?: { service?: string; safety?: boolean; seen?: (seen: DataProgress) => void },
+  ): Promise<Operation>
   /** Ids of the backups that the stores list and that are whole, newest first. */
   backups(): Promise<string[]>
   /** True when the application confirmed the note. */
@@ -38,6 +43,8 @@ export type NotesHost = TestHost & {
   contents(): Promise<string | null>
   version(): Promise<string | null>
   running(service: string): Promise<Running | null>
+  /** Which container a service has, its state, and since when: equal as long as nobody touched it. */
+  standing(service: string): Promise<string>
   /** Rows and files from the database and the volume themselves, also while the application does not serve. */
   sql(query: string, database?: string): Promise<string>
   files(): Promise<Record<string, string>>
@@ -92,13 +99,18 @@ export async function startNotesHost(
 /** Brought up, with some notes in it. */
 export async function withNotes(host: NotesHost, count = 3): Promise<void> {
   await host.pass()
+  for (let number = 1; number <= count; number += 1) await noted(host, `note ${number}`)
+}
+
+/** A note that is there afterwards; the application may only just have been started. */
+export async function noted(host: NotesHost, text: string): Promise<void> {
   await until('notes serve', async () => (await host.contents()) !== null, { withinMs: 60_000 })
-  for (let number = 1; number <= count; number += 1) await host.add(`note ${number}`)
+  if (!(await host.add(text))) throw new Error(`the note "${text}" was not confirmed`)
 }
 
 /** The verbs of data, in this process. */
 function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore' | 'backups'> {
-  const asked = async () => ({
+  const asked = async (seen = silent.data) => ({
     parts: await host.parts(),
     memory: newMemory(),
     options: {
@@ -106,7 +118,7 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
       now: false,
       stopping: new AbortController().signal,
       hint: new EventTarget(),
-      progress: silent,
+      progress: { ...silent, data: seen },
       busy: () => {},
     },
   })
@@ -118,8 +130,8 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
   return {
     backUp: async (kind = 'manual') => only(await backUpServices(await asked(), ['notes'], kind)),
     verify: async (id, level) => only(await verifyBackups(await asked(), id, level)),
-    restore: async (id, { service, safety = false } = {}) =>
-      restoreBackup(await asked(), { id, service: service ?? null, safety }),
+    restore: async (id, { service, safety = false, seen = () => {} } = {}) =>
+      restoreBackup(await asked((_, progress) => seen(progress)), { id, service: service ?? null, safety }),
     async backups() {
       const parts = await host.parts()
       const listed = await backupsOf(parts, await inForce(parts, newMemory()))
@@ -128,7 +140,7 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
   }
 }
 
-type Seen = Pick<NotesHost, 'add' | 'contents' | 'version' | 'running' | 'sql' | 'files'>
+type Seen = Pick<NotesHost, 'add' | 'contents' | 'version' | 'running' | 'standing' | 'sql' | 'files'>
 
 function seenFrom(host: TestHost): Seen {
   const ask = async (path: string, method = 'GET'): Promise<string | null> => {
@@ -147,6 +159,12 @@ function seenFrom(host: TestHost): Seen {
     containerOf(service, await (await host.parts()).engine.observe(host.project))
   return {
     running,
+    async standing(service) {
+      const current = await running(service)
+      if (current === null) return `${service} has no container`
+      const { state, startedAt } = await (await host.parts()).engine.inspect(current.instance)
+      return `${current.name} ${current.instance} ${state} ${startedAt}`
+    },
     add: async (text) => (await ask(`/notes?text=${encodeURIComponent(text)}`, 'POST')) !== null,
     contents: () => ask('/contents'),
     version: async () =>
