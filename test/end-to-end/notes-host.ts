@@ -110,7 +110,7 @@ export async function noted(host: NotesHost, text: string): Promise<void> {
 
 /** The verbs of data, in this process. */
 function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore' | 'backups'> {
-  const asked = async (seen = silent.data) => ({
+  const asked = async (seen: Partial<typeof silent> = {}) => ({
     parts: await host.parts(),
     memory: newMemory(),
     options: {
@@ -118,7 +118,7 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
       now: false,
       stopping: new AbortController().signal,
       hint: new EventTarget(),
-      progress: { ...silent, data: seen },
+      progress: { ...silent, ...seen },
       busy: () => {},
     },
   })
@@ -131,7 +131,7 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
     backUp: async (kind = 'manual') => only(await backUpServices(await asked(), ['notes'], kind)),
     verify: async (id, level) => only(await verifyBackups(await asked(), id, level)),
     restore: async (id, { service, safety = false, seen = () => {} } = {}) =>
-      restoreBackup(await asked((_, progress) => seen(progress)), { id, service: service ?? null, safety }),
+      restoreBackup(await asked({ data: (_, progress) => seen(progress) }), { id, service: service ?? null, safety }),
     async backups() {
       const parts = await host.parts()
       const listed = await backupsOf(parts, await inForce(parts, newMemory()))
