@@ -75,8 +75,9 @@ export async function verifyBackups(
   const listed = await backupsOf(asked.parts, loaded)
   // Of what left the desired state nobody knows any more how to look at it, and its backups only grow older.
   const isWanted = ({ manifest }: ListedBackup): boolean =>
+    manifest.class !== 'before-restore' &&
     manifest.services.some((service) => dataIntentOf(loaded, [service], 'manual') !== null)
-  const chosen = id === null ? newestOfEach(listed).filter(isWanted) : [oneNamed(listed, id)]
+  const chosen = id === null ? newestOfEach(listed.filter(isWanted)) : [oneNamed(listed, id)]
   const operations: Operation[] = []
   for (const backup of chosen) {
     if (asked.options.stopping.aborted) break
@@ -265,7 +266,24 @@ export function dataOfBackup(loaded: Loaded, manifest: Manifest, key: string): D
     return [{ volume: part.volume, volumeName, exclude: part.exclude }]
   })
   const backup = { id: manifest.id, key, dataFrom: Date.parse(manifest.dataFrom) }
-  return { ...now, databases, volumes, restore: true, backup }
+  return withUsers(loaded, { ...now, restore: true, backup }, { databases, volumes })
+}
+
+/** Who must stand still follows from the parts that are really put back, and from who uses them today. */
+function withUsers(
+  loaded: Loaded,
+  data: DataIntent,
+  parts: Pick<DataIntent, 'databases' | 'volumes'>,
+): DataIntent {
+  const { volumeUsers } = surroundingsOf(loaded)
+  const users = parts.volumes.flatMap(({ volume }) => volumeUsers[volume] ?? [])
+  const servers = new Set([...data.databases, ...parts.databases].map((each) => each.server))
+  return {
+    ...data,
+    ...parts,
+    stop: [...new Set([...data.stop, ...users.filter((each) => !servers.has(each))])],
+    stopAfterDumps: [...new Set(users.filter((each) => servers.has(each)))],
+  }
 }
 
 /** `--service`: the parts that this service names as its data. */
@@ -280,7 +298,7 @@ function onlyOf(loaded: Loaded, data: DataIntent, service: string | null): DataI
   const volumes = data.volumes.filter((each) =>
     own.some((part) => 'volume' in part && part.volume === each.volume),
   )
-  if (databases.length + volumes.length > 0) return { ...data, databases, volumes }
+  if (databases.length + volumes.length > 0) return withUsers(loaded, data, { databases, volumes })
   throw new SamovarError('not-found', `backup ${data.backup?.id} has no data of ${service}`, {
     next: '`samovar backups` shows the services of each backup.',
   })

@@ -19,6 +19,7 @@ import { load, type Memory } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Target } from './plan/target.ts'
 import { type PassReport, pass } from './reconcile.ts'
+import { touched } from './rollout/put-back.ts'
 import { manifestCache } from './settings.ts'
 import { targetsOf } from './targets.ts'
 import { rememberWhatRan } from './what-ran.ts'
@@ -45,12 +46,17 @@ export async function chooseBackups(
   const { backups, problems } = await listBackups(stores, host, manifestCache(wanted.stateDir))
   const [problem] = problems
   if (problem !== undefined && backups.length === 0) throw problem.error
-  const good = backups.filter((each) => each.bad === null && each.stores.length > 0)
+  // One that a person names may have been found damaged: it is proven again before anything is put back from it.
+  const isNamed = ({ manifest: { id } }: ListedBackup): boolean =>
+    wanted.backup !== null && (id.startsWith(wanted.backup) || id.endsWith(wanted.backup))
+  // What was copied before a restore is what a person threw away.
+  const good = backups.filter(
+    (each) =>
+      isNamed(each) ||
+      (each.bad === null && each.stores.length > 0 && each.manifest.class !== 'before-restore'),
+  )
   const sorted = good.toSorted((a, b) => newestFirst(a.manifest, b.manifest))
-  const named =
-    wanted.backup === null
-      ? sorted[0]
-      : sorted.find(({ manifest: { id } }) => id === wanted.backup || id.endsWith(wanted.backup ?? ''))
+  const named = wanted.backup === null ? sorted[0] : sorted.find(isNamed)
   if (named === undefined)
     throw new SamovarError('not-found', `there is no whole backup of ${host} that could be brought back`, {
       next: 'Look into the store, or name another host with --host.',
@@ -124,8 +130,8 @@ export async function restoreToEmptyHost(
     await refuseFilledVolumes(parts, loaded, choice)
     rememberWhatRan(parts, loaded, { targets, manifest: choice.newest.manifest })
     // From here on nothing that has data starts before its data is there.
-    for (const { manifest } of choice.backups)
-      parts.journal.markDirty(manifest.services, {
+    for (const { manifest, key } of choice.backups)
+      parts.journal.markDirty(touched(dataOfBackup(loaded, manifest, key)), {
         operation: 'empty host',
         backup: manifest.id,
         at: parts.now(),
@@ -136,9 +142,9 @@ export async function restoreToEmptyHost(
   if (servers.length > 0) await pass(parts, memory, { ...options, services: servers, now: true })
   const operations: Operation[] = []
   for (const backup of choice.backups) {
-    const dirty = new Set(parts.journal.dirty().map((each) => each.service))
-    if (!backup.manifest.services.some((service) => dirty.has(service))) continue
     const data = { ...dataOfBackup(loaded, backup.manifest, backup.key), stores: [store] }
+    const dirty = new Set(parts.journal.dirty().map((each) => each.service))
+    if (!touched(data).some((service) => dirty.has(service))) continue
     operations.push(await restoreData(asked, loaded, data))
   }
   // As long as something is only half there, calling it again goes on.
@@ -181,7 +187,8 @@ async function refuseUsedHost(parts: Parts, loaded: Loaded): Promise<void> {
 
 /** A volume may outlive its containers, and with it the only copy of what is in it. */
 async function refuseFilledVolumes(parts: Parts, loaded: Loaded, choice: Choice): Promise<void> {
-  const [image] = Object.values(choice.newest.manifest.images)
+  const { images, services } = choice.newest.manifest
+  const image = services.map((service) => images[service]).find((each) => each !== undefined)
   const names = projectVolumes(loaded.model).map((volume) => volume.name)
   if (image === undefined || names.length === 0) return
   const { id } = await parts.engine.holdImage(image)

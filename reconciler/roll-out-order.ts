@@ -3,7 +3,7 @@ import { configurationTar } from './backup/configuration.ts'
 import { projectNetworks, projectVolumes } from './compose/project-objects.ts'
 import { dataBeforeUpdate } from './data-of.ts'
 import type { Running } from './engine/engine.ts'
-import type { Member, NewOperation } from './journal/operations.ts'
+import type { Member, NewOperation, Operation } from './journal/operations.ts'
 import type { Loaded } from './load.ts'
 import { compare, type Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
@@ -42,7 +42,7 @@ export function orderOf(
           .filter((member) => member.service === main.service || member.current !== null)
   const names = members.map((member) => member.service)
   const data =
-    main === undefined || change.action !== 'replace' ? null : dataBeforeUpdate(outlook.loaded, names)
+    main === undefined || !meetsData(change, before, main) ? null : dataBeforeUpdate(outlook.loaded, names)
   const wanted: NewOperation = {
     service: change.service,
     kind: change.action === 'none' ? 'start' : change.action,
@@ -123,6 +123,11 @@ function followerProblem(outlook: Outlook, [, ...followers]: Member[]): string |
     .map((target) => target.problem)
   return problems.find((problem) => problem !== null) ?? null
 }
+
+/** A container that was removed left its data: another version on it is an update like any other. */
+const meetsData = (change: Change, before: Operation | null, main: Target): boolean =>
+  change.action === 'replace' ||
+  (change.action === 'create' && before !== null && before.to?.digest !== main.image.digest)
 
 const withoutLogin = (address: string): string => address.replace(/^(https?:\/\/)[^/@]*@/, '$1')
 

@@ -129,9 +129,15 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     await step('stop new', () => removeCandidates(work, operation))
     const dataToo = mustPutBack(work, operation)
     if (dataToo) await once('put back data', () => putBack(work, operation))
-    await step('bring back', () => bringBack(work, operation))
-    if (dataToo && swapsItsServer(operation))
+    // Of those that are swapped together only the servers may run before their databases are back.
+    const serversFirst = dataToo && swapsItsServer(operation)
+    const isServer = (service: string) =>
+      operation.intent.data?.databases.some((each) => each.server === service) === true
+    await step('bring back', () => bringBack(work, operation, serversFirst ? isServer : undefined))
+    if (serversFirst) {
       await once('put back databases', () => putBackInOwnServer(work, operation))
+      await bringBack(work, operation)
+    }
     await step('start dependents', () => startQuiesced(work, operation))
     await step('check health again', () => checkOldHealth(work, operation))
     await step('verify digest', () => verifyOld(work, operation))

@@ -51,7 +51,8 @@ export async function configurationTar(configuration: Configuration): Promise<Re
         directory: configuration.directory,
         repository: configuration.repository,
       },
-      'compose.json': withoutSecrets(documentOf(model), secrets),
+      // Before it is rendered: that doubles each $, and a secret with one would not be found.
+      'compose.json': documentOf(withoutSecrets(model, secrets) as ComposeModel),
       'desired-state.json': withoutSecrets(state, secrets),
     }
     for (const [name, content] of Object.entries(texts))

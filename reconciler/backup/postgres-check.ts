@@ -46,13 +46,17 @@ export async function checkInScratch(engine: Engine, wanted: ScratchCheck): Prom
     late.catch(() => {})
     return await Promise.race([check(engine, { ...wanted, instance, deadline }), late])
   } catch (error) {
-    if (!aboutTheBackup.includes(codeOf(error))) throw error
+    if (!aboutTheBackup.includes(codeOf(error)) || aboutTheHost.test(sentenceOf(error))) throw error
     return [sentenceOf(error)]
   } finally {
     timer.abort()
     await engine.removeScratch(wanted.operation)
   }
 }
+
+/** A scratch server that ran out of disk or memory says nothing about the backup: that verdict would get it pruned. */
+const aboutTheHost =
+  /no space left|could not extend|out of memory|server closed the connection|terminat|exit code 137/i
 
 const aboutTheBackup: unknown[] = ['backup-damaged', 'backup-failed', 'restore-incomplete']
 

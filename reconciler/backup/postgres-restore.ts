@@ -26,7 +26,8 @@ export type DatabaseToLoad = {
  */
 export async function readDump(where: Programs, plain: Readable): Promise<void> {
   const { exitCode, errors } = await feedProgram(where, ['pg_restore', '-f', '/dev/null'], plain)
-  if (exitCode === 126 || exitCode === 127) throw failed('pg_restore', exitCode, errors)
+  // Not there, or killed: that is no fault of the dump.
+  if (exitCode >= 126) throw failed('pg_restore', exitCode, errors)
   if (exitCode === 0) return
   throw new SamovarError(
     'backup-damaged',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { codeOf, SamovarError, sentenceOf } from '../errors.ts'
 import type { Means } from './back-up.ts'
@@ -94,7 +95,10 @@ export type DatabaseToPutBack = { part: DatabasePart; server: DatabaseServer; op
 
 /** The names that a database has while it is put back; PostgreSQL cuts names at 63 bytes. */
 export function namesOf(database: string, operation: string) {
-  const short = Buffer.from(database).subarray(0, 24).toString('utf8').replaceAll('\uFFFD', '')
+  // Two long names may begin alike: then only the hash tells them apart.
+  const hash = createHash('sha256').update(database).digest('hex').slice(0, 8)
+  const cut = Buffer.from(database).subarray(0, 15).toString('utf8').replaceAll('\uFFFD', '')
+  const short = Buffer.byteLength(database) <= 24 ? database : `${cut}~${hash}`
   return {
     loading: `${short}_loading_${operation}`,
     ready: `${short}_ready_${operation}`,
@@ -130,13 +134,13 @@ export async function putBackDatabases(
 
 /** The database that was replaced goes, or stays for a look; of those that stayed before only the newest stays. */
 export async function putAwayReplaced(
-  databases: DatabaseToPutBack[],
+  databases: { database: string; server: DatabaseServer; operation: string }[],
   failed: 'keep' | 'drop',
 ): Promise<string[]> {
   const kept: string[] = []
-  for (const { part, server, operation } of databases) {
-    const mine = namesOf(part.database, operation).failed
-    for (const name of await keptAside(server, part.database)) {
+  for (const { database, server, operation } of databases) {
+    const mine = namesOf(database, operation).failed
+    for (const name of await keptAside(server, database)) {
       if (name === mine && failed === 'keep') kept.push(name)
       else await dropDatabase(server, name)
     }

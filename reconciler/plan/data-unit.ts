@@ -52,16 +52,32 @@ export function unitsOf(policies: Policies, surroundings: Surroundings): DataUni
   return units.sort((a, b) => compare(a.owners[0] ?? '', b.owners[0] ?? ''))
 }
 
-/** With everybody who shares a part with one of them, or with one of those. */
+/**
+ * With everybody who shares a part with one of them, or with one of those. The files of a database server are shared
+ * by all who have a database in it: they hold every one of those.
+ */
 function closure(first: ServicePolicy[], policies: Policies): ServicePolicy[] {
+  const inFiles = new Set(
+    Object.values(policies)
+      .filter((policy) => policy.data.some((part) => 'volume' in part))
+      .map((policy) => policy.service),
+  )
+  const namesOf = (policy: ServicePolicy): string[] => [
+    ...policy.data.map(nameOf),
+    ...[policy.service, ...policy.data.flatMap((part) => ('postgres' in part ? [part.postgres] : []))]
+      .filter((service) => inFiles.has(service))
+      .map((service) => JSON.stringify({ filesOf: service })),
+  ]
   const members = new Set(first.filter((policy) => policy.data.length > 0))
-  const parts = new Set([...members].flatMap((policy) => policy.data.map(nameOf)))
+  const parts = new Set([...members].flatMap(namesOf))
   for (let before = -1; before < members.size; ) {
     before = members.size
     for (const policy of Object.values(policies)) {
-      if (members.has(policy) || !policy.data.some((part) => parts.has(nameOf(part)))) continue
+      if (members.has(policy) || policy.data.length === 0) continue
+      const names = namesOf(policy)
+      if (!names.some((name) => parts.has(name))) continue
       members.add(policy)
-      for (const part of policy.data) parts.add(nameOf(part))
+      for (const name of names) parts.add(name)
     }
   }
   return [...members]

@@ -2,7 +2,7 @@ import type { Means } from '../backup/back-up.ts'
 import type { OpenStore } from '../backup/open-stores.ts'
 import { emptyCommand } from '../backup/put-back.ts'
 import type { Running } from '../engine/engine.ts'
-import { SamovarError, sentenceOf } from '../errors.ts'
+import { codeOf, SamovarError, sentenceOf } from '../errors.ts'
 import { durationInWords } from '../health/clock.ts'
 import type { DataIntent, Operation } from '../journal/operations.ts'
 import { containerOf } from '../plan/plan.ts'
@@ -28,6 +28,7 @@ export async function prepareData(work: Work, operation: Operation): Promise<str
   // One whose own files are put back need not run for that; it may not even be there yet.
   for (const { server } of data.databases)
     if (writes || !data.stopAfterDumps.includes(server)) serverOf(server, running)
+  await refuseStrangers(work, operation, running)
   if (data.volumes.length > 0) data.eraser = await findEraser(work, operation, running)
   data.estimate = lastOf(work, data)?.plainBytes ?? (await sizeOfVolumes(work, operation, data))
   await refuseLittleDisk(work, data.estimate)
@@ -62,6 +63,25 @@ export function meansOf(work: Work, operation: Operation): Means {
     key: work.backups.key,
     stopping: work.stopping,
     progress: (seen) => work.progress.data(operation, seen),
+  }
+}
+
+/** Found while everything still serves, and not when the files are to be put back. */
+async function refuseStrangers(work: Work, operation: Operation, running: Running[]): Promise<void> {
+  const { data, members } = operation.intent
+  if (data === undefined || !data.restore || operation.kind === 'backup') return
+  const ours = new Set([...data.stop, ...data.stopAfterDumps, ...members.map((member) => member.service)])
+  const known = new Set(running.filter((each) => ours.has(each.service)).map((each) => each.instance))
+  for (const { volumeName } of data.volumes) {
+    const strangers = (await work.engine.mounting(volumeName)).filter(
+      (each) => each.running && !known.has(each.instance) && !each.name.startsWith('samovar-scratch-'),
+    )
+    if (strangers.length === 0) continue
+    throw new SamovarError(
+      'data-not-covered',
+      `${strangers.map((each) => each.name).join(', ')} runs on the volume ${volumeName}, so its files could not be put back`,
+      { next: 'Stop that container, or name its service in the Compose files, so that Samovar stops it.' },
+    )
   }
 }
 
@@ -200,6 +220,7 @@ export async function goOn(work: Work, operation: Operation): Promise<string[]> 
     try {
       await work.engine.bringBack(kept)
     } catch (error) {
+      if (codeOf(error) === 'engine-unreachable') throw error
       problems.push(sentenceOf(error))
     }
   }

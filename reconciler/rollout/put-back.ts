@@ -21,7 +21,7 @@ import {
   startServers,
   storesOf,
 } from './data.ts'
-import type { Work } from './step.ts'
+import { mustStop, type Work } from './step.ts'
 
 /** A database server that was just started recovers first; after a kill that takes a while. */
 const longestServerStart = 3 * 60_000
@@ -84,16 +84,25 @@ export async function putBackInOwnServer(work: Work, operation: Operation): Prom
 export async function putAway(work: Work, operation: Operation): Promise<string | undefined> {
   const { data } = operation.intent
   if (data?.backup === null || data === undefined || data.databases.length === 0) return undefined
-  const chosen = await chosenBackup(work, operation, data)
-  const all = await toPutBack(work, operation, { chosen, databases: byDump(data) })
-  const kept = await putAwayReplaced(all, data.failed)
-  return kept.length === 0 ? undefined : `the database of the failed version is kept as ${kept.join(', ')}`
+  try {
+    const all = []
+    for (const { database, server } of byDump(data))
+      all.push({ database, server: await whenServing(work, server), operation: operation.id })
+    const kept = await putAwayReplaced(all, data.failed)
+    return kept.length === 0 ? undefined : `the database of the failed version is kept as ${kept.join(', ')}`
+  } catch (error) {
+    // Everything that matters is well by now; what stays beside it is seen at the next restore.
+    if (mustStop(work, error)) throw error
+    return `not put away: ${sentenceOf(error)}`
+  }
 }
 
-/** Services that must not start while their data is half there. */
-export const touched = (data: DataIntent): string[] => [
-  ...new Set([...data.owners, ...data.stop, ...data.stopAfterDumps]),
-]
+/** Services that must not start while their data is half there; a server that a dump goes into has to run for that. */
+export function touched(data: DataIntent): string[] {
+  const servers = new Set(byDump(data).map((each) => each.server))
+  const all = new Set([...data.owners, ...data.stop, ...data.stopAfterDumps])
+  return [...all].filter((service) => !servers.has(service))
+}
 
 /** What the old version wrote between the copy and its stop; nothing when it stood still from the copy on. */
 function noteLost(work: Work, data: DataIntent): void {

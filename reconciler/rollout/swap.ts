@@ -1,6 +1,6 @@
 import { codeOf, sentenceOf } from '../errors.ts'
 import type { Member, Operation } from '../journal/operations.ts'
-import { goOn, holdStill, standStill } from './data.ts'
+import { goOn, holdStill, isSwapped, standStill } from './data.ts'
 import type { Work } from './step.ts'
 
 /**
@@ -25,7 +25,8 @@ export async function quiesce(work: Work, operation: Operation): Promise<string 
 export async function goOnAsBefore(work: Work, operation: Operation): Promise<string | undefined> {
   const { data, members, downSince } = operation.intent
   for (const each of data?.paused ?? []) await work.engine.unpause(each)
-  if (data !== undefined && downSince != null) {
+  const serverStopped = data?.stopAfterDumps.some((server) => isSwapped(operation, server)) === true
+  if (data !== undefined && (downSince != null || serverStopped)) {
     // First of all the one whose network the others live in; one that was never stopped is left as it is.
     for (const { kept } of members) if (kept !== null) await work.engine.bringBack(kept)
   }
@@ -72,8 +73,14 @@ export async function removeCandidates(work: Work, operation: Operation): Promis
   return undefined
 }
 
-export async function bringBack(work: Work, operation: Operation): Promise<string | undefined> {
-  const kept = operation.intent.members.filter((member: Member) => member.kept !== null)
+export async function bringBack(
+  work: Work,
+  operation: Operation,
+  which: (service: string) => boolean = () => true,
+): Promise<string | undefined> {
+  const kept = operation.intent.members.filter(
+    (member: Member) => member.kept !== null && which(member.service),
+  )
   for (const member of kept) if (member.kept !== null) await work.engine.bringBack(member.kept)
   return kept.length === 0 ? 'there was no old container to bring back' : undefined
 }

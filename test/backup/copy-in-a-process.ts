@@ -90,7 +90,8 @@ async function putBack(wanted: Extract<Job, { act: 'put back' }>): Promise<Manif
     const server = await findServer(engine, wanted.server)
     const databases = parts.map((part) => ({ part, server, operation }))
     await putBackDatabases(means, chosen, databases)
-    await putAwayReplaced(databases, 'drop')
+    const replaced = databases.map((each) => ({ ...each, database: each.part.database }))
+    await putAwayReplaced(replaced, 'drop')
   }
   return wanted.manifest
 }

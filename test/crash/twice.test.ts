@@ -66,7 +66,7 @@ test(
     await host.want('1.0.0')
     await host.run()
     await host.want('2.0.0', { within: '10m' })
-    const { points } = await host.run({ kill: { at: 'point', number: 13 } })
+    const { points } = await host.run({ kill: { at: 'point', number: 11 } })
     expect(points.at(-1)).toBe('replace: check health begun')
     await host.want('1.1.0')
     const { reports } = await host.run({ passes: 2 })

@@ -36,7 +36,8 @@ test('a version that migrates the data and then fails is taken back with every c
   expect((await host.parts()).journal.dirty()).toEqual([])
 
   const [newest] = await documentOf<OperationDocument[]>(host, ['history'])
-  expect(newest).toMatchObject({ id: operation.id, result: 'reverted', backup: operation.backup })
+  const { id, backup } = operation
+  expect(newest).toMatchObject({ id, result: 'reverted', backup, lostMs: 0 })
   expect(await host.backups()).toEqual([operation.backup])
   expect((await host.pass()).plan?.changes.find(({ service }) => service === 'notes')?.held).toMatch(
     /^quarantined/,

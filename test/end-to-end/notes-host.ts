@@ -131,7 +131,11 @@ function doneTo(host: TestHost): Pick<NotesHost, 'backUp' | 'verify' | 'restore'
     backUp: async (kind = 'manual') => only(await backUpServices(await asked(), ['notes'], kind)),
     verify: async (id, level) => only(await verifyBackups(await asked(), id, level)),
     restore: async (id, { service, safety = false, seen = () => {} } = {}) =>
-      restoreBackup(await asked({ data: (_, progress) => seen(progress) }), { id, service: service ?? null, safety }),
+      restoreBackup(await asked({ data: (_, progress) => seen(progress) }), {
+        id,
+        service: service ?? null,
+        safety,
+      }),
     async backups() {
       const parts = await host.parts()
       const listed = await backupsOf(parts, await inForce(parts, newMemory()))

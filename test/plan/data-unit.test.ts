@@ -94,15 +94,19 @@ describe('a database server', () => {
     expect(unitOf('gitea', own, around)).toMatchObject({ stop: ['gitea'], stopAfterDumps: ['postgres'] })
   })
 
-  test('is not kept running by a database of another unit', () => {
+  test('is of one unit with everybody whose database is in its files', () => {
     const files = policies(
       policyOf('gitea', [database('gitea')]),
       policyOf('postgres', [volume('certificates')]),
     )
     const surroundings = { ...around, volumeUsers: { certificates: ['postgres', 'nginx'] } }
     expect(unitsOf(files, surroundings)).toMatchObject([
-      { owners: ['gitea'], stop: ['gitea'], servers: ['postgres'], stopAfterDumps: [] },
-      { owners: ['postgres'], stop: ['nginx', 'postgres'], servers: [], stopAfterDumps: [] },
+      {
+        owners: ['gitea', 'postgres'],
+        stop: ['nginx', 'gitea'],
+        servers: ['postgres'],
+        stopAfterDumps: ['postgres'],
+      },
     ])
   })
 })
