@@ -30,3 +30,21 @@ test('a fresh machine gets the version that the data is of, not the one that had
     ],
   })
 })
+
+test('a server whose file names the data of the application comes up first, and everything after it', async () => {
+  await using host = await startNotesHost('empty-owner')
+  const postgresExtra =
+    'data:\n  - { postgres: postgres, database: notes, user: notes }\n  - { volume: notes-data, exclude: [cache] }\n'
+  await host.want({ postgresExtra })
+  await withNotes(host)
+  expect(await host.backUp()).toMatchObject({ result: 'applied' })
+  const contents = await until('it serves', () => host.contents(), { withinMs: 30_000 })
+  await clean(host.rig, host.project)
+  await using state = await tempFolder('empty-owner-state')
+  const environment = { ...host.environment, SAMOVAR_STATE_DIR: state.path }
+  const words = ['restore', '--to-empty-host', '--from', `${host.stateDir}/store`]
+  const { exitCode, stdout, stderr } = await samovar({ environment }, words)
+  expect([exitCode, stdout + stderr]).toEqual([0, expect.stringContaining('is back as of')])
+  await until('it serves', async () => (await host.contents()) !== null, { withinMs: 30_000 })
+  expect(await host.contents()).toBe(contents)
+})
