@@ -25,9 +25,16 @@ export async function takeBackupAlone(
     await step('quiesce', () => quiesce(work, operation))
     await step('back up', () => backUp(work, operation, configuration))
     operation.decision = 'keep'
-    await step('go on as before', () => goOnAsBefore(work, operation))
+    let down: string | undefined
+    await step('go on as before', async () => {
+      down = await goOnAsBefore(work, operation)
+      return down
+    })
     await step('prove backup', () => prove(work, operation))
-    return end(work, operation, 'applied', '')
+    // The backup is good, but somebody has to look: what stood still for it does not run.
+    return down === undefined
+      ? end(work, operation, 'applied', '')
+      : end(work, operation, 'stuck', `the backup is complete, and then: ${down}`)
   } catch (error) {
     // Told to stop: what stands still goes on first, for nobody knows when the next start is.
     if (codeOf(error) === 'engine-unreachable') return operation
