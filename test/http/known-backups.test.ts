@@ -24,7 +24,7 @@ function stores(list: BackupList) {
       new Promise<BackupList>((answer, fail) => {
         open.push({ answer, fail })
       }),
-    { now: () => now, waitsFor: 20 },
+    { now: () => now, waitsFor: 300 },
   )
   return {
     known,
