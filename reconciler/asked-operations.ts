@@ -1,6 +1,6 @@
 import type { VerifyLevel } from './backup/manifest.ts'
 import { backUpServices, restoreBackup, verifyBackups } from './data-operations.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'

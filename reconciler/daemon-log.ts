@@ -4,7 +4,7 @@ import { codeOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
 import { waitingWords } from './health/waiting-words.ts'
 import { isAboutData } from './journal/data-records.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import type { Journal } from './journal.ts'
 import { fingerprintOfError, type Log, whatAndNext } from './log.ts'
@@ -144,9 +144,11 @@ function tellOperation(telling: Telling, operation: Operation): void {
     case 'untouched':
     case 'reverted':
     case 'stuck': {
-      const next =
+      const look =
         result === 'stuck' ? `samovar show ${id}, then samovar retry ${service}` : `samovar show ${id}`
-      const sentence = `${result}: ${whatHappened(operation)}${took}: ${reason}; next: ${next}`
+      // Half restored data knows its own way out; a retry would not help it.
+      const next = reason.includes('; next: ') ? '' : `; next: ${look}`
+      const sentence = `${result}: ${whatHappened(operation)}${took}: ${reason}${next}`
       teller.problem(`service ${service}`, fingerprintOf(operation), sentence)
       return
     }

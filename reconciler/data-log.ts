@@ -1,7 +1,7 @@
 import { dataProblems, subjectOf, subjectOfRound } from './data-problems.ts'
 import { backupOf } from './documents.ts'
 import { durationInWords } from './health/clock.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Journal } from './journal.ts'
 import type { Log } from './log.ts'
 import type { Teller } from './notify/tell.ts'

@@ -1,5 +1,5 @@
 import type { BackupClass } from './backup/manifest.ts'
-import type { DataIntent } from './journal/operations.ts'
+import type { DataIntent } from './journal/operation.ts'
 import type { Loaded } from './load.ts'
 import { type DataUnit, type Surroundings, unitOf } from './plan/data-unit.ts'
 

@@ -1,12 +1,13 @@
-import { timeOfId } from './backup/backup-id.ts'
-import { type ListedBackup, listBackups } from './backup/list-backups.ts'
+import type { ListedBackup } from './backup/list-backups.ts'
 import type { BackupClass, Manifest, VerifyLevel } from './backup/manifest.ts'
 import { isWaitedFor } from './compose/service-facts.ts'
 import { dataIntentOf, surroundingsOf } from './data-of.ts'
+import { dataOfBackup, onlyOf } from './data-of-backup.ts'
 import { SamovarError } from './errors.ts'
-import type { DataIntent, NewOperation, Operation } from './journal/operations.ts'
+import { inForce } from './in-force.ts'
+import type { DataIntent, NewOperation, Operation } from './journal/operation.ts'
 import type { Loaded } from './load.ts'
-import { load, type Memory } from './look.ts'
+import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
 import { unitsOf } from './plan/data-unit.ts'
 import { notFinished, recover } from './recover.ts'
@@ -15,7 +16,7 @@ import { touched } from './rollout/put-back.ts'
 import { restore } from './rollout/restore.ts'
 import type { Work } from './rollout/step.ts'
 import { takeBackupAlone, verifyAlone } from './rollout/take-backup.ts'
-import { manifestCache } from './settings.ts'
+import { backupsOf, newestOfEach, oneNamed } from './stored-backups.ts'
 import { type PassOptions, workOf } from './work.ts'
 
 type Asked = { parts: Parts; memory: Memory; options: PassOptions }
@@ -165,36 +166,6 @@ export function restoreData(
   return atWork(asked, loaded, data, (work) => restore(work, order, configuration))
 }
 
-/** The desired state in force, without asking Git. */
-export async function inForce(parts: Parts, memory: Memory): Promise<Loaded> {
-  const commit =
-    parts.journal.note('last-good-commit') ??
-    parts.source.lastGood()?.commit ??
-    (await parts.source.fetch()).commit
-  const { loaded, findings } = await load(parts, memory, commit)
-  if (loaded !== null) return loaded
-  const [first] = findings
-  throw new SamovarError(
-    'desired-state-invalid',
-    `commit ${commit.slice(0, 8)} has ${findings.length} findings, first of all: ${first?.message ?? ''}`,
-  )
-}
-
-/** Every backup that the stores have of this host. @throws SamovarError `store-failed` when no store answers */
-export async function backupsOf(parts: Parts, loaded: Loaded): Promise<ListedBackup[]> {
-  const { host } = loaded.state
-  if (host.backup === null)
-    throw new SamovarError('not-found', 'host.yaml names no store, so there are no backups', {
-      next: 'Add `backup: { stores: [...] }` to host.yaml.',
-    })
-  const stores = await parts.backups.open(host.backup.stores)
-  const { backups, problems } = await listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
-  const silent = problems.filter((each) => each.silent)
-  const [first] = silent
-  if (first !== undefined && silent.length === stores.length) throw first.error
-  return backups
-}
-
 async function finishOpen({ parts, memory, options }: Asked): Promise<void> {
   const open = (await recover(parts, memory, options)).find((each) => each.result === 'running')
   if (open !== undefined) throw notFinished(open, options)
@@ -243,95 +214,6 @@ function operationOf(kind: 'backup' | 'verify' | 'restore', commit: string, data
     },
   }
 }
-
-/**
- * What is in a backup, as an operation carries it. Who must stand still is of today: those who use the data now, not
- * those who used it then.
- */
-export function dataOfBackup(loaded: Loaded, manifest: Manifest, key: string): DataIntent {
-  const known = manifest.services.filter((service) => loaded.state.services[service] !== undefined)
-  const now = dataIntentOf(loaded, known.length > 0 ? known : manifest.services, 'manual')
-  if (now === null || loaded.state.host.backup === null)
-    throw new SamovarError(
-      'not-found',
-      `backup ${manifest.id} is of ${manifest.services.join(', ')}, which has no data in the desired state now`,
-      { next: 'Put the service and its `data:` back into the desired state first.' },
-    )
-  const databases = manifest.parts.flatMap((part) =>
-    part.kind === 'database' ? [{ server: part.server, database: part.database, user: part.user }] : [],
-  )
-  const volumes = manifest.parts.flatMap((part) => {
-    if (part.kind !== 'volume') return []
-    const volumeName = loaded.model.volumes[part.volume]?.name ?? part.volumeName
-    return [{ volume: part.volume, volumeName, exclude: part.exclude }]
-  })
-  const backup = { id: manifest.id, key, dataFrom: Date.parse(manifest.dataFrom) }
-  return withUsers(loaded, { ...now, restore: true, backup }, { databases, volumes })
-}
-
-/** Who must stand still follows from the parts that are really put back, and from who uses them today. */
-function withUsers(
-  loaded: Loaded,
-  data: DataIntent,
-  parts: Pick<DataIntent, 'databases' | 'volumes'>,
-): DataIntent {
-  const { volumeUsers } = surroundingsOf(loaded)
-  const users = parts.volumes.flatMap(({ volume }) => volumeUsers[volume] ?? [])
-  const servers = new Set([...data.databases, ...parts.databases].map((each) => each.server))
-  return {
-    ...data,
-    ...parts,
-    stop: [...new Set([...data.stop, ...users.filter((each) => !servers.has(each))])],
-    stopAfterDumps: [...new Set(users.filter((each) => servers.has(each)))],
-  }
-}
-
-/** `--service`: the parts that this service names as its data. */
-function onlyOf(loaded: Loaded, data: DataIntent, service: string | null): DataIntent {
-  if (service === null) return data
-  const own = loaded.state.services[service]?.data ?? []
-  const databases = data.databases.filter((each) =>
-    own.some(
-      (part) => 'postgres' in part && part.postgres === each.server && part.database === each.database,
-    ),
-  )
-  const volumes = data.volumes.filter((each) =>
-    own.some((part) => 'volume' in part && part.volume === each.volume),
-  )
-  if (databases.length + volumes.length > 0) return withUsers(loaded, data, { databases, volumes })
-  throw new SamovarError('not-found', `backup ${data.backup?.id} has no data of ${service}`, {
-    next: '`samovar backups` shows the services of each backup.',
-  })
-}
-
-/** By its id, or by how that begins or ends: nobody types a whole one. */
-function oneNamed(listed: ListedBackup[], id: string): ListedBackup {
-  if (id.length < 4)
-    throw new SamovarError('not-found', `"${id}" is too short for the name of a backup`, {
-      next: '`samovar backups` lists them; the last six letters are enough.',
-    })
-  const found = listed.filter(({ manifest }) => manifest.id.startsWith(id) || manifest.id.endsWith(id))
-  const [one, ...more] = found
-  if (one !== undefined && more.length === 0) return one
-  if (one === undefined)
-    throw new SamovarError('not-found', `there is no backup ${id}`, { next: '`samovar backups` lists them.' })
-  throw new SamovarError('not-found', `${found.length} backups are called ${id}`, {
-    next: `Give more of its name: ${found.map(({ manifest }) => manifest.id).join(', ')}`,
-  })
-}
-
-/** The newest backup of every set of services. */
-export function newestOfEach(listed: ListedBackup[]): ListedBackup[] {
-  const newest = new Map<string, ListedBackup>()
-  for (const each of listed) {
-    const name = each.manifest.services.toSorted().join()
-    const before = newest.get(name)
-    if (before === undefined || timeOf(before) < timeOf(each)) newest.set(name, each)
-  }
-  return [...newest.values()]
-}
-
-const timeOf = (listed: ListedBackup): number => timeOfId(listed.manifest.id) ?? 0
 
 function refuseUnknown(services: string[], known: string[]): void {
   const unknown = services.filter((service) => !known.includes(service))

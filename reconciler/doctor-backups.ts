@@ -1,5 +1,4 @@
 import { keyName } from './backup/encryption.ts'
-import { listBackups } from './backup/list-backups.ts'
 import { findServer } from './backup/postgres.ts'
 import { dataProblem } from './data-of.ts'
 import { check, type Finding, ok } from './doctor-finding.ts'
@@ -7,7 +6,7 @@ import { SamovarError } from './errors.ts'
 import type { Loaded } from './load.ts'
 import type { Parts } from './parts.ts'
 import { serverOf } from './rollout/data.ts'
-import { manifestCache } from './settings.ts'
+import { backupsAt } from './stored-backups.ts'
 
 /** Everything a backup and a restore need: stores that take and give, the key, running database servers. */
 export async function* examineBackups(parts: Parts, loaded: Loaded): AsyncGenerator<Finding> {
@@ -53,8 +52,8 @@ async function* examineStores(parts: Parts, { state: { host } }: Loaded): AsyncG
     'backup key',
     (said) => said,
     async () => {
-      const { backups } = await listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
-      const made = backups[0]?.manifest.encryption
+      const { listed } = await backupsAt(parts, host)
+      const made = listed.backups[0]?.manifest.encryption
       if (made !== undefined && made !== null && made.key !== named)
         throw new SamovarError(
           'backup-key',

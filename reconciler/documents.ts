@@ -1,5 +1,5 @@
 import type { ImageReference } from './engine/engine.ts'
-import type { Operation, OperationKind, OperationResult, Step } from './journal/operations.ts'
+import type { Operation, OperationKind, OperationResult, Step } from './journal/operation.ts'
 import type { Action } from './plan/change.ts'
 import type { Plan } from './plan/plan.ts'
 

@@ -1,4 +1,3 @@
-import { listBackups } from './backup/list-backups.ts'
 import { problemsOf, statusNow } from './current-status.ts'
 import { daemonLog } from './daemon-log.ts'
 import { operationDocument, planDocument } from './documents.ts'
@@ -10,8 +9,9 @@ import { takeLock } from './journal/lock.ts'
 import { makeLog, oneLine } from './log.ts'
 import { type Loop, makeLoop } from './loop.ts'
 import { buildParts, type Parts } from './parts.ts'
-import { manifestCache, type Settings } from './settings.ts'
+import type { Settings } from './settings.ts'
 import type { Problem, Status } from './status.ts'
+import { backupsAt } from './stored-backups.ts'
 import { version } from './version.ts'
 
 /**
@@ -101,8 +101,7 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
 async function backupsInStores(parts: Parts, loop: Loop) {
   const host = loop.state.outlook?.loaded.state.host
   if (host === undefined) return null
-  const stores = await parts.backups.open(host.backup?.stores ?? [])
-  return listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
+  return (await backupsAt(parts, host)).listed
 }
 
 function serve(

@@ -1,5 +1,5 @@
 import type { Finding } from './desired-state.ts'
-import type { Operation, OperationResult } from './journal/operations.ts'
+import type { Operation, OperationResult } from './journal/operation.ts'
 import type { PassReport } from './reconcile.ts'
 
 /** How a pass, or a request to the daemon, ended: what the one who asked is told. */

@@ -1,22 +1,7 @@
-import { type BackupList, listBackups } from './backup/list-backups.ts'
-import type { OpenStore } from './backup/open-stores.ts'
 import { type PruneReport, protectedBackups, prune } from './backup/prune.ts'
-import { inForce } from './data-operations.ts'
-import type { Host } from './desired-state.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
-import { manifestCache } from './settings.ts'
-
-export type ListedNow = { host: Host; stores: OpenStore[]; listed: BackupList }
-
-/** Every backup in every store that the desired state in force names; nothing when it names none. */
-export async function backupsNow(parts: Parts, memory: Memory): Promise<ListedNow> {
-  const { host } = (await inForce(parts, memory)).state
-  if (host.backup === null) return { host, stores: [], listed: { backups: [], remains: [], problems: [] } }
-  const stores = await parts.backups.open(host.backup.stores)
-  const listed = await listBackups(stores, host.name, manifestCache(parts.settings.stateDir))
-  return { host, stores, listed }
-}
+import { backupsNow } from './stored-backups.ts'
 
 /**
  * Removes what `keep` of each store does not keep. What the journal still refers to stays, whatever `keep` says.

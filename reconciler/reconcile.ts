@@ -1,6 +1,6 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import type { Finding } from './desired-state.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import { look, type Memory, type Outlook } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'

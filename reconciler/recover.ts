@@ -1,6 +1,6 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import { SamovarError } from './errors.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import { load, type Memory } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'

@@ -1,5 +1,5 @@
 import { codeOf, SamovarError, sentenceOf } from './errors.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import { type Answer, outcomeOf, outcomeOfOperations } from './outcome.ts'
 import type { Parts } from './parts.ts'

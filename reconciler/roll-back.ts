@@ -1,6 +1,6 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import { codeOf, SamovarError, sentenceOf } from './errors.ts'
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Journal } from './journal.ts'
 import type { Loaded } from './load.ts'
 import { load, newMemory, type Outlook, targetsOnce } from './look.ts'

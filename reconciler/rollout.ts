@@ -1,11 +1,18 @@
 import { reasonOf, SamovarError, sentenceOf } from './errors.ts'
-import type { Decision, NewOperation, Operation } from './journal/operations.ts'
+import type { Decision, NewOperation, Operation } from './journal/operation.ts'
 import { backUp, prove } from './rollout/back-up.ts'
 import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
 import { lostInWords } from './rollout/data.ts'
 import { resumeMend } from './rollout/mend.ts'
 import { create, isSameImage, preflight } from './rollout/prepare.ts'
-import { putAway, putBack, putBackInOwnServer, swapsItsServer } from './rollout/put-back.ts'
+import {
+  halfPutBack,
+  isServer,
+  putAway,
+  putBack,
+  putBackInOwnServer,
+  swapsItsServer,
+} from './rollout/put-back.ts'
 import { resumeRestore } from './rollout/restore.ts'
 import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
 import { type Body, mustStop, onlyOnce, type Step, stepsOf, type Work } from './rollout/step.ts'
@@ -24,11 +31,12 @@ import { resumeBackup, resumeVerify } from './rollout/take-backup.ts'
 const mostAttempts = 3
 
 /**
- * The roll-out of one service, as a runbook: get ready, swap, check, then keep or put back.
+ * The roll-out of one service, as a runbook: get ready, copy its data and prove the copy, swap, check, then keep or put
+ * back, the data too.
  *
  * Every step is written into the journal before it acts and looks at the host before it changes something, so that
  * going through the list again after a crash does only what is missing. A failure before `set aside` leaves the
- * service untouched; from there on the old container comes back.
+ * service untouched; from there on the old container comes back, on the data that it knows.
  */
 export async function rollOut(work: Work, wanted: NewOperation, body: Body): Promise<Operation> {
   return carryOut(work, work.journal.beginOperation(wanted, work.now()), body)
@@ -52,7 +60,8 @@ export async function resume(work: Work, operation: Operation): Promise<Operatio
   } else if (operation.decision === 'forward' && operation.attempts > mostAttempts) {
     decide(work, operation, 'revert', `Samovar was cut short ${mostAttempts} times during this roll-out`)
   } else if (operation.decision === 'revert' && operation.attempts > 2 * mostAttempts) {
-    return finish(work, operation, 'stuck', `${operation.reason}; going back was cut short again and again`)
+    const failed = `${operation.reason}; going back was cut short again and again`
+    return finish(work, operation, 'stuck', `${failed}${halfPutBack(work, operation)}`)
   }
   return carryOut(work, operation, null)
 }
@@ -129,15 +138,12 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     await step('stop new', () => removeCandidates(work, operation))
     const dataToo = mustPutBack(work, operation)
     if (dataToo) await once('put back data', () => putBack(work, operation))
-    // Of those that are swapped together only the servers may run before their databases are back.
-    const serversFirst = dataToo && swapsItsServer(operation)
-    const isServer = (service: string) =>
-      operation.intent.data?.databases.some((each) => each.server === service) === true
-    await step('bring back', () => bringBack(work, operation, serversFirst ? isServer : undefined))
-    if (serversFirst) {
+    if (dataToo && swapsItsServer(operation)) {
+      // Only a running server takes its databases; who lives in its network and works on them must not run yet.
+      await step('bring back server', () => bringBack(work, operation, isServer(operation)))
       await once('put back databases', () => putBackInOwnServer(work, operation))
-      await bringBack(work, operation)
     }
+    await step('bring back', () => bringBack(work, operation))
     await step('start dependents', () => startQuiesced(work, operation))
     await step('check health again', () => checkOldHealth(work, operation))
     await step('verify digest', () => verifyOld(work, operation))
@@ -148,7 +154,8 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     return finish(work, operation, wentBack ? 'reverted' : 'untouched', withData(operation, dataToo))
   } catch (error) {
     if (mustStop(work, error)) return operation
-    return finish(work, operation, 'stuck', `${operation.reason}; going back failed: ${sentenceOf(error)}`)
+    const failed = `${operation.reason}; going back failed: ${sentenceOf(error)}`
+    return finish(work, operation, 'stuck', `${failed}${halfPutBack(work, operation)}`)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Finding } from './desired-state.ts'
 import type { Running } from './engine/engine.ts'
 import type { Dirty } from './journal/data-records.ts'
-import type { OperationKind } from './journal/operations.ts'
+import type { OperationKind } from './journal/operation.ts'
 import type { Quarantine } from './journal/standing.ts'
 import type { Change } from './plan/change.ts'
 import { containerOf, type Plan } from './plan/plan.ts'

@@ -1,5 +1,5 @@
 import { prefixOfHost } from './backup/backup-id.ts'
-import { inForce } from './data-operations.ts'
+import { inForce } from './in-force.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
 

@@ -1,4 +1,4 @@
-import type { Operation } from './journal/operations.ts'
+import type { Operation } from './journal/operation.ts'
 import type { Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Progress, Work } from './rollout/step.ts'

@@ -5,7 +5,7 @@ import { type PretendHost, pretendHost } from '../reconciler/engine/in-memory.ts
 import { SamovarError } from '../reconciler/errors.ts'
 import { openSource } from '../reconciler/git/checkout.ts'
 import { realClock } from '../reconciler/health/clock.ts'
-import type { Operation } from '../reconciler/journal/operations.ts'
+import type { Operation } from '../reconciler/journal/operation.ts'
 import { openJournal } from '../reconciler/journal.ts'
 import { type Loop, type LoopTold, makeLoop } from '../reconciler/loop.ts'
 import type { Parts } from '../reconciler/parts.ts'

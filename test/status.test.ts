@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Running } from '../reconciler/engine/engine.ts'
-import type { OperationKind } from '../reconciler/journal/operations.ts'
+import type { OperationKind } from '../reconciler/journal/operation.ts'
 import type { Change } from '../reconciler/plan/change.ts'
 import type { Target } from '../reconciler/plan/target.ts'
 import { type ServiceStatus, type StatusStanding, serviceStatuses, summaryOf } from '../reconciler/status.ts'

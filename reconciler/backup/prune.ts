@@ -1,4 +1,4 @@
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import type { Quarantine } from '../journal/standing.ts'
 import { type Judgement, retain } from '../plan/retention.ts'
 import { manifestName, parseKey } from './backup-id.ts'

@@ -1,5 +1,5 @@
 import { backupOf } from '../documents.ts'
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import { type Console, printable } from './console.ts'
 import { bytes, clockTime, sentenceAndNext, spent } from './wording.ts'
 
@@ -30,7 +30,8 @@ function headOf(console: Console, operation: Operation): string {
       return `${whose}: ${good('backed up')}${took}${down}: ${takenInWords(operation)}`
     const then =
       result === 'stuck' ? '; what was stopped for it does not all run again' : '; it runs as before'
-    return `${whose}: ${bad('backup failed')}${failed}${then}`
+    const done = result === 'stuck' && operation.backup !== null ? `${good('backed up')}${took}: ${backup}` : null
+    return `${whose}: ${done ?? `${bad('backup failed')}${failed}`}${then}`
   }
   if (kind === 'verify') {
     if (result === 'applied')

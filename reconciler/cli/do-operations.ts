@@ -1,5 +1,5 @@
 import { lockOwner, takeLock } from '../journal/lock.ts'
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import { type Memory, newMemory } from '../look.ts'
 import { type Outcome, outcomeOfOperations } from '../outcome.ts'
 import { buildParts, openState, type Parts } from '../parts.ts'

@@ -2,7 +2,7 @@ import type { DataProgress } from '../backup/back-up.ts'
 import type { PullProgress } from '../engine/engine.ts'
 import { waitingWords } from '../health/waiting-words.ts'
 import { isAboutData } from '../journal/data-records.ts'
-import type { Operation, Step } from '../journal/operations.ts'
+import type { Operation, Step } from '../journal/operation.ts'
 import type { Progress } from '../rollout/step.ts'
 import { type Console, printable } from './console.ts'
 import { dataEndLines } from './data-lines.ts'
@@ -34,13 +34,16 @@ export function endLines(console: Console, operation: Operation): string[] {
       ? ''
       : `, ${spent(downtimeMs)} of downtime`
   const lines = [`${service}: ${console.paint(resultColours[result], result)}${took}${down}`]
-  if (reason !== '') lines.push(`  ${printable(sentenceAndNext(reason).sentence)}`)
+  const { sentence, next } = sentenceAndNext(reason)
+  if (sentence !== '') lines.push(`  ${printable(sentence)}`)
   if (result === 'reverted')
     lines.push(
       `  next: push a fix, or samovar retry ${service}; samovar show ${operation.id} has its last log lines`,
     )
   if (result === 'stuck')
-    lines.push(`  next: look at it (samovar show ${operation.id}), then samovar retry ${service}`)
+    lines.push(
+      `  next: ${next ?? `look at it (samovar show ${operation.id}), then samovar retry ${service}`}`,
+    )
   return lines
 }
 

@@ -1,5 +1,5 @@
 import { lastPass, problemOf, problemsOf, statusNow } from '../current-status.ts'
-import type { OperationKind } from '../journal/operations.ts'
+import type { OperationKind } from '../journal/operation.ts'
 import { look, newMemory, type Outlook } from '../look.ts'
 import { buildParts, openState, type Parts } from '../parts.ts'
 import { readSettings, type Settings } from '../settings.ts'

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { isAboutData } from '../journal/data-records.ts'
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import type { Status } from '../status.ts'
 import { addDataMetrics, type DataMetricsSource } from './data-metrics.ts'
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Schedule } from '../plan/rounds.ts'
-import type { Operation, OperationKind, OperationResult } from './operations.ts'
+import type { Operation, OperationKind, OperationResult } from './operation.ts'
 
 /** Data of a service that is only half put back: nothing is started on it until a restore is complete. */
 export type Dirty = { service: string; operation: string; backup: string; at: number }

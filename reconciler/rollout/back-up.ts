@@ -5,7 +5,7 @@ import { readManifest } from '../backup/read-manifest.ts'
 import { requiredOnes, verifyBackup } from '../backup/verify.ts'
 import type { Running } from '../engine/engine.ts'
 import { SamovarError, sentenceOf } from '../errors.ts'
-import type { DataIntent, Operation } from '../journal/operations.ts'
+import type { DataIntent, Operation } from '../journal/operation.ts'
 import { containerOf } from '../plan/plan.ts'
 import {
   holdStill,

@@ -3,7 +3,7 @@ import { SamovarError } from '../errors.ts'
 import { durationInWords } from '../health/clock.ts'
 import { type Check, makeChecks } from '../health/health-check.ts'
 import { type HealthOutcome, waitUntilHealthy } from '../health/wait-until-healthy.ts'
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import { containerOf } from '../plan/plan.ts'
 import type { Work } from './step.ts'
 

@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts'
-import type { NewOperation, Operation } from '../journal/operations.ts'
+import type { NewOperation, Operation } from '../journal/operation.ts'
 import { checkHealth } from './check-health.ts'
 import { finish } from './settle.ts'
 import { mustStop, stepsOf, type Work } from './step.ts'

@@ -1,6 +1,6 @@
 import type { Inspected } from '../engine/engine.ts'
 import { codeOf, SamovarError } from '../errors.ts'
-import type { Member, Operation } from '../journal/operations.ts'
+import type { Member, Operation } from '../journal/operation.ts'
 import { prepareData } from './data.ts'
 import type { Body, Work } from './step.ts'
 

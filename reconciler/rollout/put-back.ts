@@ -10,7 +10,7 @@ import {
 } from '../backup/put-back.ts'
 import { readManifest } from '../backup/read-manifest.ts'
 import { SamovarError, sentenceOf } from '../errors.ts'
-import type { DataIntent, Operation } from '../journal/operations.ts'
+import type { DataIntent, Operation } from '../journal/operation.ts'
 import {
   holdStill,
   isSwapped,
@@ -64,6 +64,20 @@ export async function putBack(work: Work, operation: Operation): Promise<string>
 export const swapsItsServer = (operation: Operation): boolean =>
   operation.intent.data !== undefined &&
   byDump(operation.intent.data).some((each) => isSwapped(operation, each.server))
+
+/** Services that are the database server of the data. */
+export const isServer =
+  (operation: Operation) =>
+  (service: string): boolean =>
+    operation.intent.data?.databases.some((each) => each.server === service) === true
+
+/** What a person must know, and do, when going back ended in the middle of the data; empty when it did not. */
+export function halfPutBack(work: Work, operation: Operation): string {
+  const half = work.journal.dirty().find((each) => each.operation === operation.id)
+  return half === undefined
+    ? ''
+    : `; the data is only half put back and nothing was started on it; next: samovar restore ${half.backup}`
+}
 
 /** A server whose own files were put back has its databases from there already, of the same moment. */
 const byDump = (data: DataIntent): DataIntent['databases'] =>

@@ -1,7 +1,7 @@
 import { readManifest } from '../backup/read-manifest.ts'
 import { verifyBackup } from '../backup/verify.ts'
 import { codeOf, reasonOf, SamovarError, sentenceOf } from '../errors.ts'
-import type { NewOperation, Operation } from '../journal/operations.ts'
+import type { NewOperation, Operation } from '../journal/operation.ts'
 import { containerOf } from '../plan/plan.ts'
 import { backUp, prove } from './back-up.ts'
 import { checkRestored } from './check-health.ts'
@@ -155,5 +155,9 @@ function wayBack(work: Work, operation: Operation): string {
   const dirty = new Set(work.journal.dirty().map((each) => each.service))
   const half = data !== undefined && touched(data).some((each) => dirty.has(each))
   const said = half ? '; the data is only half put back, and nothing was started on it' : ''
-  return safetyBackup === undefined ? said : `${said}; next: samovar restore ${safetyBackup} takes it back`
+  const ways = [
+    ...(half ? [`samovar restore ${data?.backup?.id} once more`] : []),
+    ...(safetyBackup === undefined ? [] : [`samovar restore ${safetyBackup} takes it back`]),
+  ]
+  return ways.length === 0 ? said : `${said}; next: ${ways.join(', or ')}`
 }

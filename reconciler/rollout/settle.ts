@@ -1,4 +1,4 @@
-import type { Operation, OperationResult } from '../journal/operations.ts'
+import type { Operation, OperationResult } from '../journal/operation.ts'
 import { nextTry } from '../plan/setback.ts'
 import type { Work } from './step.ts'
 

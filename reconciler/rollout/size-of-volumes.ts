@@ -1,4 +1,4 @@
-import type { DataIntent, Operation } from '../journal/operations.ts'
+import type { DataIntent, Operation } from '../journal/operation.ts'
 import type { Work } from './step.ts'
 
 /** A volume of many millions of files; the service still serves meanwhile. */

@@ -7,7 +7,7 @@ import type { Engine, Inspected, PullProgress } from '../engine/engine.ts'
 import { codeOf, sentenceOf } from '../errors.ts'
 import type { Clock } from '../health/clock.ts'
 import type { HealthProgress } from '../health/wait-until-healthy.ts'
-import type { Operation } from '../journal/operations.ts'
+import type { Operation } from '../journal/operation.ts'
 import type { Journal } from '../journal.ts'
 
 /** The parts a roll-out works with, handed in by the pass. */

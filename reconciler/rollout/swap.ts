@@ -1,5 +1,5 @@
 import { codeOf, sentenceOf } from '../errors.ts'
-import type { Member, Operation } from '../journal/operations.ts'
+import type { Member, Operation } from '../journal/operation.ts'
 import { goOn, holdStill, isSwapped, standStill } from './data.ts'
 import type { Work } from './step.ts'
 

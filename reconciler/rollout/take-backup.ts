@@ -1,7 +1,7 @@
 import { readManifest } from '../backup/read-manifest.ts'
 import { requiredOnes, verifyBackup } from '../backup/verify.ts'
 import { codeOf, reasonOf, SamovarError, sentenceOf } from '../errors.ts'
-import type { NewOperation, Operation, OperationResult } from '../journal/operations.ts'
+import type { NewOperation, Operation, OperationResult } from '../journal/operation.ts'
 import { containerOf } from '../plan/plan.ts'
 import { backUp, prove } from './back-up.ts'
 import { meansOf, prepareData, storesOf } from './data.ts'
@@ -34,7 +34,12 @@ export async function takeBackupAlone(
     // The backup is good, but somebody has to look: what stood still for it does not run.
     return down === undefined
       ? end(work, operation, 'applied', '')
-      : end(work, operation, 'stuck', `the backup is complete, and then: ${down}`)
+      : end(
+          work,
+          operation,
+          'stuck',
+          `the backup is complete, but ${down}; next: start it (samovar apply), and look why (samovar show ${operation.id})`,
+        )
   } catch (error) {
     // Told to stop: what stands still goes on first, for nobody knows when the next start is.
     if (codeOf(error) === 'engine-unreachable') return operation

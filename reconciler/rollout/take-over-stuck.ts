@@ -1,4 +1,4 @@
-import type { DataIntent, Operation } from '../journal/operations.ts'
+import type { DataIntent, Operation } from '../journal/operation.ts'
 import { quarantine } from './settle.ts'
 import type { Work } from './step.ts'
 import { removeCandidates } from './swap.ts'

@@ -3,7 +3,7 @@ import { openConsole } from '../../reconciler/cli/console.ts'
 import { whatInWords } from '../../reconciler/cli/history.ts'
 import { dataInWords, endLines } from '../../reconciler/cli/progress.ts'
 import { operationDocument } from '../../reconciler/documents.ts'
-import type { Operation } from '../../reconciler/journal/operations.ts'
+import type { Operation } from '../../reconciler/journal/operation.ts'
 import { dataOf } from '../journal/told-operations.ts'
 
 const quiet = { write: () => {} }
@@ -69,6 +69,9 @@ describe('how it ended', () => {
       'notes: backup failed after 1.2 s; what was stopped for it does not all run again',
       '  next: samovar show op, samovar status',
     ])
+    expect(endLines(console, operation({ result: 'stuck', backup: id }))[0]).toBe(
+      `notes: backed up in 1.2 s: ${id}; what was stopped for it does not all run again`,
+    )
   })
 
   test('a verification: the level, or what is damaged', () => {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inForce } from '../../reconciler/in-force.ts'
+import { newMemory } from '../../reconciler/look.ts'
+import { backupsOf } from '../../reconciler/stored-backups.ts'
 import { notesCompose } from './notes-desired.ts'
 import { type NotesHost, noted, startNotesHost, withNotes } from './notes-host.ts'
 import { expectAll, notesOf, startWriter } from './writer.ts'
@@ -66,8 +69,6 @@ describe.each([
 
 async function partsOf(backup: string | null): Promise<string[]> {
   const parts = await host.parts()
-  const { backupsOf, inForce } = await import('../../reconciler/data-operations.ts')
-  const { newMemory } = await import('../../reconciler/look.ts')
   const all = await backupsOf(parts, await inForce(parts, newMemory()))
   return (all.find(({ manifest }) => manifest.id === backup)?.manifest.parts ?? []).flatMap((part) => {
     if (part.kind === 'database') return [`database ${part.database}`]

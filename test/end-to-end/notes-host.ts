@@ -3,17 +3,13 @@ import { buffer } from 'node:stream/consumers'
 import { extract } from 'tar-stream'
 import type { DataProgress } from '../../reconciler/backup/back-up.ts'
 import type { BackupClass, VerifyLevel } from '../../reconciler/backup/manifest.ts'
-import {
-  backUpServices,
-  backupsOf,
-  inForce,
-  restoreBackup,
-  verifyBackups,
-} from '../../reconciler/data-operations.ts'
+import { backUpServices, restoreBackup, verifyBackups } from '../../reconciler/data-operations.ts'
 import type { Running } from '../../reconciler/engine/engine.ts'
-import type { Operation } from '../../reconciler/journal/operations.ts'
+import { inForce } from '../../reconciler/in-force.ts'
+import type { Operation } from '../../reconciler/journal/operation.ts'
 import { newMemory } from '../../reconciler/look.ts'
 import { containerOf } from '../../reconciler/plan/plan.ts'
+import { backupsOf } from '../../reconciler/stored-backups.ts'
 import { pushNotes } from '../rig/notes-image.ts'
 import { pushPostgres } from '../rig/postgres-image.ts'
 import { until } from '../rig/until.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Operation } from '../../reconciler/journal/operations.ts'
+import type { Operation } from '../../reconciler/journal/operation.ts'
 import { type Fault, type FaultProxy, type Rule, s3Answer, startFaultProxy } from '../rig/fault-proxy.ts'
 import { type S3Server, startS3Server } from '../rig/s3-server.ts'
 import { until } from '../rig/until.ts'

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { type MetricsSource, makeMetrics } from '../../reconciler/http/metrics.ts'
 import { type HttpSource, startHttp } from '../../reconciler/http/server.ts'
 import type { BackupRecord } from '../../reconciler/journal/data-records.ts'
-import type { Operation } from '../../reconciler/journal/operations.ts'
+import type { Operation } from '../../reconciler/journal/operation.ts'
 import type { ServiceStatus, Status } from '../../reconciler/status.ts'
 
 const service = (name: string, other: Partial<ServiceStatus> = {}): ServiceStatus => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { OperationResult } from '../../reconciler/journal/operations.ts'
+import type { OperationResult } from '../../reconciler/journal/operation.ts'
 import { openedJournal, told } from './told-operations.ts'
 
 test('a backup counts when it was read back whole, in whatever operation', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { NewOperation } from '../../reconciler/journal/operations.ts'
+import type { NewOperation } from '../../reconciler/journal/operation.ts'
 import { openJournal } from '../../reconciler/journal.ts'
 import { tempFolder } from '../rig/temp-folder.ts'
 

@@ -3,7 +3,7 @@ import type {
   Operation,
   OperationKind,
   OperationResult,
-} from '../../reconciler/journal/operations.ts'
+} from '../../reconciler/journal/operation.ts'
 import { type Journal, openJournal } from '../../reconciler/journal.ts'
 import { type TempFolder, tempFolder } from '../rig/temp-folder.ts'
 

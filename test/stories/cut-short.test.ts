@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ImageReference } from '../../reconciler/engine/engine.ts'
 import { SamovarError } from '../../reconciler/errors.ts'
-import type { Operation } from '../../reconciler/journal/operations.ts'
+import type { Operation } from '../../reconciler/journal/operation.ts'
 import { openStage, type Stage } from './stage.ts'
 
 const away = () => new SamovarError('engine-unreachable', 'the Docker Engine did not answer')

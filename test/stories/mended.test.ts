@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { SamovarError } from '../../reconciler/errors.ts'
-import type { NewOperation } from '../../reconciler/journal/operations.ts'
+import type { NewOperation } from '../../reconciler/journal/operation.ts'
 import { hold } from '../../reconciler/plan/hold.ts'
 import { startStopped, takeLeave } from '../../reconciler/rollout/mend.ts'
 import { change, standing, target } from '../plan/given.ts'
