@@ -149,9 +149,9 @@ export async function restoreToEmptyHost(
     if (!touched(data).some((service) => dirty.has(service))) continue
     operations.push(await restoreData(asked, loaded, data))
   }
-  // As long as something is only half there, calling it again goes on.
-  if (parts.journal.dirty().length === 0) parts.journal.writeNote('restoring-empty-host', '')
   const report = await pass(parts, memory, { ...options, now: true })
+  // As long as something is only half there, or not yet started, calling it again goes on.
+  if (parts.journal.dirty().length === 0) parts.journal.writeNote('restoring-empty-host', '')
   return { operations, report }
 }
 

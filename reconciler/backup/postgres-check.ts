@@ -46,7 +46,7 @@ export async function checkInScratch(engine: Engine, wanted: ScratchCheck): Prom
     late.catch(() => {})
     return await Promise.race([check(engine, { ...wanted, instance, deadline }), late])
   } catch (error) {
-    if (!aboutTheBackup.includes(codeOf(error)) || aboutTheHost.test(sentenceOf(error))) throw error
+    if (!isAboutTheBackup(error)) throw error
     return [sentenceOf(error)]
   } finally {
     timer.abort()
@@ -58,7 +58,11 @@ export async function checkInScratch(engine: Engine, wanted: ScratchCheck): Prom
 const aboutTheHost =
   /no space left|could not extend|out of memory|server closed the connection|terminat|exit code 137/i
 
-const aboutTheBackup: unknown[] = ['backup-damaged', 'backup-failed', 'restore-incomplete']
+const codesOfABackup: unknown[] = ['backup-damaged', 'backup-failed', 'restore-incomplete']
+
+/** True for what speaks against the backup and not against this host. */
+export const isAboutTheBackup = (error: unknown): boolean =>
+  codesOfABackup.includes(codeOf(error)) && !aboutTheHost.test(sentenceOf(error))
 
 type Running = ScratchCheck & { instance: string; deadline: number }
 

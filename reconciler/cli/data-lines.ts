@@ -30,7 +30,8 @@ function headOf(console: Console, operation: Operation): string {
       return `${whose}: ${good('backed up')}${took}${down}: ${takenInWords(operation)}`
     const then =
       result === 'stuck' ? '; what was stopped for it does not all run again' : '; it runs as before'
-    const done = result === 'stuck' && operation.backup !== null ? `${good('backed up')}${took}: ${backup}` : null
+    const done =
+      result === 'stuck' && operation.backup !== null ? `${good('backed up')}${took}: ${backup}` : null
     return `${whose}: ${done ?? `${bad('backup failed')}${failed}`}${then}`
   }
   if (kind === 'verify') {

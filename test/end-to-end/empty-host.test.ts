@@ -12,6 +12,8 @@ import { type NotesHost, noted, startNotesHost, withNotes } from './notes-host.t
 import { samovar } from './samovar.ts'
 import { clean } from './test-host.ts'
 
+type Ended = { exitCode: number | null; said: string }
+
 /** A fresh machine with nothing but the address of the store, and the key. */
 
 const key = { SAMOVAR_BACKUP_KEY: Buffer.alloc(32, 7).toString('base64') }
@@ -101,12 +103,11 @@ describe.each([
     await clean(host.rig, host.project)
     host.git.fail('unreachable')
     if (kind === 'a folder') await damagedAtFirst()
-    for (const step of ['preflight', 'prove backup', 'put back data']) await killedAt(step)
-    const { exitCode, stdout, stderr } = await restore()
-    expect([exitCode, stdout + stderr]).toEqual([
-      0,
-      expect.stringContaining('host.example.com is back as of'),
-    ])
+    let ended: Ended | null = null
+    for (const step of ['preflight', 'prove backup', 'put back data', 'check health'])
+      ended ??= await killedAt(step)
+    const { exitCode, said } = ended ?? (await restored())
+    expect([exitCode, said]).toEqual([0, expect.stringContaining('host.example.com is back as of')])
     await until('it serves', async () => (await host.contents()) !== null, { withinMs: 30_000 })
     expect(await host.contents()).toBe(contents)
     expect(await host.sql('select count(*) from note')).toBe('3')
@@ -147,18 +148,25 @@ describe.each([
     for (const name of await readdir(backup)) if (name.startsWith('verified-')) await rm(join(backup, name))
   }
 
-  /** SIGKILL soon after a step was told for the first time. */
-  async function killedAt(step: string): Promise<void> {
+  const restored = async (): Promise<Ended> => {
+    const { exitCode, stdout, stderr } = await restore()
+    return { exitCode, said: stdout + stderr }
+  }
+
+  /** SIGKILL soon after a step was told for the first time. @returns how it ended when it was faster, or null */
+  async function killedAt(step: string): Promise<Ended | null> {
     const args = ['reconciler/cli.ts', 'restore', '--to-empty-host', '--from', from()]
     const child = spawn(process.execPath, args, { env: fresh, stdio: ['ignore', 'pipe', 'pipe'] })
-    let told = ''
+    let said = ''
     for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (chunk: string) => (told += chunk))
-    await until(`it tells of ${step}`, () => told.includes(step) || child.exitCode !== null, {
+      stream.setEncoding('utf8').on('data', (chunk: string) => (said += chunk))
+    const closed = once(child, 'close')
+    await until(`it tells of ${step}`, () => said.includes(step) || child.exitCode !== null, {
       withinMs: 60_000,
     })
     await pause(Math.random() * 300)
     child.kill('SIGKILL')
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    await closed
+    return child.exitCode === null ? null : { exitCode: child.exitCode, said }
   }
 })
