@@ -25,6 +25,15 @@ export type Host = {
   images: { keep: number }
   /** Null: no backups are taken. */
   backup: BackupPolicy | null
+  bumps: BumpPolicy
+}
+
+/** How new versions are found and proposed. */
+export type BumpPolicy = {
+  /** When the registries are asked, five cron fields in the host's time zone; null: never by itself. */
+  sweep: string | null
+  /** Logins who are asked to review the pull requests of services that name none. */
+  reviewers: string[]
 }
 
 export type BackupPolicy = {
@@ -85,6 +94,10 @@ export type UpdatePolicy = {
   minimumAge: number
   /** Name of a window in host.yaml, or null: a change starts at once. */
   window: string | null
+  /** Logins who are asked to review; null: those of host.yaml. */
+  reviewers: string[] | null
+  /** URL with `{tag}` or `{version}` (the tag without a leading v), or null: as the labels of the image say. */
+  releaseNotes: string | null
 }
 
 export type DataPart =

@@ -2,6 +2,7 @@ import { findCompose } from './compose-config.ts'
 import { findingLine } from './desired-state.ts'
 import { examineBackups } from './doctor-backups.ts'
 import { bad, check, type Finding, ok } from './doctor-finding.ts'
+import { examineGitea } from './doctor-gitea.ts'
 import { readAddress } from './git/repository-address.ts'
 import { lockOwner } from './journal/lock.ts'
 import { type Loaded, loadCommit } from './load.ts'
@@ -61,6 +62,7 @@ async function* examineParts(parts: Parts): AsyncGenerator<Finding> {
       return commit
     },
   )
+  yield* examineGitea(parts)
   if (commit === '') return
   const found = await desiredState(parts, commit)
   yield found.finding

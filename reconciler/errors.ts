@@ -102,6 +102,21 @@ export const errorTable = {
     means: 'There is no earlier version of the service to go back to.',
     solve: '`samovar history` shows what ran before; revert the commit in Git instead.',
   },
+  'forge-unreachable': {
+    means: 'Gitea does not answer, or does not accept the token.',
+    solve:
+      'Check SAMOVAR_GITEA_URL and SAMOVAR_GITEA_TOKEN. What is to be said waits and is delivered later.',
+  },
+  'forge-refused': {
+    means: 'Gitea refused a request.',
+    solve:
+      'The message carries the call and its status; most often the token lacks a scope or the account a right.',
+  },
+  'registry-unreachable': {
+    means: 'A registry did not say which versions of an image there are.',
+    solve:
+      'Check the name of the image, the network and the login (`docker login`); it is asked again at the next sweep.',
+  },
   interrupted: {
     means: 'Samovar was told to stop and cut the current step at a safe place.',
     solve: 'Nothing to do: the next start finishes what was begun.',

@@ -2,7 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openDataRecords } from './journal/data-records.ts'
+import { openForgeRecords } from './journal/forge-records.ts'
 import { openOperations } from './journal/operations.ts'
+import { openOutbox } from './journal/outbox.ts'
 import { openRequests } from './journal/requests.ts'
 import { openStanding } from './journal/standing.ts'
 
@@ -67,6 +69,32 @@ create table if not exists backups (
   id text primary key, class text not null, services text not null, operation text not null, at integer not null,
   bytes integer not null, plain_bytes integer not null, ms integer not null
 ) strict;
+create table if not exists outbox (
+  id integer primary key autoincrement, kind text not null, subject text not null, slot text not null,
+  content text not null, at integer not null, attempts integer not null default 0, next_at integer not null,
+  problem text not null default '', taken integer not null default 0
+) strict;
+create index if not exists outbox_by_subject on outbox (subject, id);
+create table if not exists deliveries (id text primary key, at integer not null) strict;
+create table if not exists hints (repository text primary key, at integer not null) strict;
+create table if not exists seen (
+  image text not null, tag text not null, digest text not null, at integer not null, primary key (image, tag, digest)
+) strict;
+create table if not exists refused (
+  service text not null, image text not null, tag text not null, digest text not null, why text not null,
+  at integer not null, primary key (service, image, tag, digest)
+) strict;
+create table if not exists told_plans (
+  number integer primary key, head text not null, against text not null, plan text not null, state text not null,
+  at integer not null, merged text, ended integer not null default 0
+) strict;
+create table if not exists proposals (
+  number integer primary key, kind text not null, service text not null, tag text not null, digest text not null,
+  operation text, branch text not null, head text not null, state text not null, at integer not null
+) strict;
+create table if not exists said (
+  subject text not null, slot text not null, content text not null, at integer not null, primary key (subject, slot)
+) strict;
 create table if not exists notes (name text primary key, value text not null) strict;
 `
 
@@ -89,6 +117,8 @@ export function openJournal(stateDir: string) {
     ...openStanding(database),
     ...openRequests(database),
     ...openDataRecords(database),
+    ...openOutbox(database),
+    ...openForgeRecords(database),
     close: () => database.close(),
   }
 }

@@ -23,6 +23,7 @@ export type Loading = { loaded: Loaded | null; findings: Finding[] }
  * is not loaded, not even in part.
  *
  * @param options.lookup for `env:` secrets, or null to judge without any secret (in a pull request, on a laptop)
+ * @param options.standIn what stands for a secret then
  * @throws SamovarError `settings-invalid` for a missing secret, `compose-unavailable`
  */
 export async function loadCommit(options: {
@@ -31,13 +32,14 @@ export async function loadCommit(options: {
   root: string
   directory: string
   lookup: ((name: string) => string | undefined) | null
+  standIn?: (name: string) => string
 }): Promise<Loading> {
   const { draft, findings, state, files } = await readDesiredState(options)
   const { host } = draft
   if (host === null || files.host === null) return { loaded: null, findings }
   const { variables, secrets } =
     options.lookup === null
-      ? { variables: standInVariables(host), secrets: new Set<string>() }
+      ? { variables: standInVariables(host, options.standIn), secrets: new Set<string>() }
       : await resolveVariables(host, options.lookup)
   const composed = await composeModel(options, { files: host.compose, project: host.project, variables })
   if ('findings' in composed) return { loaded: null, findings: [...findings, ...composed.findings] }

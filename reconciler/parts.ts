@@ -8,6 +8,9 @@ import { connectDocker } from './engine/docker.ts'
 import type { Engine } from './engine/engine.ts'
 import { codeOf, SamovarError } from './errors.ts'
 import { openSource, type Source, type SourceSettings } from './git/checkout.ts'
+import { connectForge } from './gitea/connect.ts'
+import type { Forge } from './gitea/forge.ts'
+import { repositoryInForge } from './gitea/forge-address.ts'
 import { type Clock, realClock } from './health/clock.ts'
 import { type Lock, takeLock } from './journal/lock.ts'
 import { type Journal, openJournal } from './journal.ts'
@@ -22,6 +25,8 @@ export type Parts = {
   source: Source
   journal: Journal
   backups: Backups
+  /** Null when no Gitea is named, or no token: then nothing is said to it. */
+  forge: Forge | null
   clock: Clock
   /** Milliseconds since 1970. */
   now: () => number
@@ -53,6 +58,7 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
     return {
       settings,
       backups,
+      forge: forgeOf(settings, stopping),
       engine,
       compose,
       source,
@@ -69,6 +75,20 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
     journal.close()
     throw error
   }
+}
+
+/** @throws SamovarError `settings-invalid` when it is not known which repository of Gitea it is */
+function forgeOf(settings: Settings, stopping: AbortSignal | undefined): Forge | null {
+  const { giteaToken } = settings
+  const address = repositoryInForge(settings)
+  if (address === null || giteaToken === null) return null
+  if ('problem' in address) throw new SamovarError('settings-invalid', address.problem)
+  return connectForge({
+    url: address.url,
+    repository: address.fullName,
+    token: () => giteaToken.reveal(),
+    ...(stopping === undefined ? {} : { signal: stopping }),
+  })
 }
 
 /** Each store is opened once, when it is first used: the S3 client is a tenth of a second and some megabytes. */
@@ -158,6 +178,8 @@ async function sharedSource(settings: SourceSettings): Promise<Source> {
       ),
     commitInfo: (commit) => turn(() => source.commitInfo(commit)),
     changedFiles: (before, after) => turn(() => source.changedFiles(before, after)),
+    // In a place of its own: production never waits for a stranger's branch.
+    pullRequest: (wanted) => source.pullRequest(wanted),
     bundle: (commit, file) => turn(() => source.bundle(commit, file)),
     seed: (commit, file) => turn(() => source.seed(commit, file)),
   }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { parseDuration } from './desired-state/quantities.ts'
@@ -20,6 +20,18 @@ export type Settings = {
   listen: { host: string; port: number }
   giteaUrl: string | null
   giteaToken: Secret | null
+  /** For `bootstrap` only: an administrator of Gitea, whose tokens would not do. */
+  giteaAdmin: { user: string; password: Secret } | null
+  /** Where `bootstrap` keeps what it makes. Absolute. */
+  madeSecrets: { giteaToken: string; webhookSecret: string }
+  /** `owner/name` of the host repository in Gitea; null: as the end of `repository` says. */
+  giteaRepository: string | null
+  /** Webhooks are refused as long as it is null. */
+  webhookSecret: Secret | null
+  /** Diun is refused as long as it is null. */
+  diunToken: Secret | null
+  /** Where people reach the HTTP server of Samovar, without a slash at its end; null: links to it are left out. */
+  publicUrl: string | null
   dockerHost: string | undefined
   /** Address of another S3 server than AWS, or null. */
   s3Endpoint: string | null
@@ -46,11 +58,12 @@ export function secretOf(value: string): Secret {
 /**
  * The settings, from the environment; the only reader of it. Every problem is reported at once.
  *
- * @param needs what the verb cannot do without; `repository` may be missing for `validate` and `status`
+ * @param needs what the verb cannot do without; `repository` may be missing for `validate` and `status`. With
+ * `makesSecrets` the files of the Gitea token and of the webhook secret may still be missing
  * @throws SamovarError `settings-invalid` that lists all problems
  */
 export function readSettings(
-  needs: { repository: boolean },
+  needs: { repository: boolean; makesSecrets?: boolean },
   environment: Record<string, string | undefined> = process.env,
 ): Settings {
   const problems: string[] = []
@@ -59,12 +72,24 @@ export function readSettings(
     const value = secretText(environment, name, problems)
     return value === undefined ? null : secretOf(value)
   }
+  const madeSecret = (name: string): Secret | null => {
+    const file = environment[`${name}_FILE`]
+    const isToBeMade = needs.makesSecrets === true && file !== undefined && !existsSync(file)
+    return isToBeMade ? null : secret(name)
+  }
+  const stateDir = stateFolder(environment)
   const repository = text('SAMOVAR_REPOSITORY', '')
   if (needs.repository && repository === '')
     problems.push('SAMOVAR_REPOSITORY is not set; expected the URL or path of the host repository')
   const giteaUrl = text('SAMOVAR_GITEA_URL', '')
   if (giteaUrl !== '' && !/^https?:\/\//.test(giteaUrl))
     problems.push(`SAMOVAR_GITEA_URL is "${giteaUrl}"; expected a URL such as https://git.example.com`)
+  const publicUrl = text('SAMOVAR_PUBLIC_URL', '').replace(/\/+$/, '')
+  if (publicUrl !== '' && !/^https?:\/\//.test(publicUrl))
+    problems.push(`SAMOVAR_PUBLIC_URL is "${publicUrl}"; expected a URL such as https://samovar.example.com`)
+  const giteaRepository = text('SAMOVAR_GITEA_REPOSITORY', '')
+  if (giteaRepository !== '' && !/^[\w.-]+\/[\w.-]+$/.test(giteaRepository))
+    problems.push(`SAMOVAR_GITEA_REPOSITORY is "${giteaRepository}"; expected OWNER/NAME such as ops/host`)
   const s3Endpoint = text('SAMOVAR_S3_ENDPOINT', '')
   if (s3Endpoint !== '' && !/^https?:\/\//.test(s3Endpoint))
     problems.push(`SAMOVAR_S3_ENDPOINT is "${s3Endpoint}"; expected a URL such as https://s3.example.com`)
@@ -72,10 +97,23 @@ export function readSettings(
     repository,
     branch: text('SAMOVAR_BRANCH', 'main'),
     directory: text('SAMOVAR_DIRECTORY', 'desired-state'),
-    stateDir: stateFolder(environment),
+    stateDir,
     listen: listenOf(text('SAMOVAR_LISTEN', '127.0.0.1:9797'), problems),
-    giteaUrl: giteaUrl === '' ? null : giteaUrl,
-    giteaToken: secret('SAMOVAR_GITEA_TOKEN'),
+    giteaUrl: giteaUrl === '' ? null : giteaUrl.replace(/\/+$/, ''),
+    giteaToken: madeSecret('SAMOVAR_GITEA_TOKEN'),
+    giteaAdmin: adminOf(
+      text('SAMOVAR_GITEA_ADMIN_USER', ''),
+      secret('SAMOVAR_GITEA_ADMIN_PASSWORD'),
+      problems,
+    ),
+    madeSecrets: {
+      giteaToken: resolve(text('SAMOVAR_GITEA_TOKEN_FILE', join(stateDir, 'gitea-token'))),
+      webhookSecret: resolve(text('SAMOVAR_WEBHOOK_SECRET_FILE', join(stateDir, 'webhook-secret'))),
+    },
+    giteaRepository: giteaRepository === '' ? null : giteaRepository,
+    webhookSecret: madeSecret('SAMOVAR_WEBHOOK_SECRET'),
+    diunToken: secret('SAMOVAR_DIUN_TOKEN'),
+    publicUrl: publicUrl === '' ? null : publicUrl,
     dockerHost: environment['DOCKER_HOST'] || undefined,
     s3Endpoint: s3Endpoint === '' ? null : s3Endpoint,
     backupKey: backupKeyOf(secret('SAMOVAR_BACKUP_KEY'), problems),
@@ -112,6 +150,14 @@ function secretText(
     )
     return undefined
   }
+}
+
+function adminOf(user: string, password: Secret | null, problems: string[]): Settings['giteaAdmin'] {
+  if (user !== '' && password !== null) return { user, password }
+  if (user !== '') problems.push('SAMOVAR_GITEA_ADMIN_USER is set, but SAMOVAR_GITEA_ADMIN_PASSWORD is not')
+  if (password !== null)
+    problems.push('SAMOVAR_GITEA_ADMIN_PASSWORD is set, but SAMOVAR_GITEA_ADMIN_USER is not')
+  return null
 }
 
 /** Base64 or hexadecimal of 32 bytes, as `openssl rand -base64 32` prints them. */

@@ -64,6 +64,7 @@ async function startLoop(poll = '1h'): Promise<Stage> {
     source,
     journal,
     backups: { key: null, open: async () => [] },
+    forge: null,
     clock: realClock,
     now: Date.now,
     close: async () => journal.close(),

@@ -4,12 +4,14 @@ import { version } from '../version.ts'
 import { applyVerb } from './apply.ts'
 import { backupVerb } from './backup.ts'
 import { backupsVerb } from './backups.ts'
+import { bootstrapVerb } from './bootstrap.ts'
 import { type Console, openConsole } from './console.ts'
 import { doctorVerb } from './doctor.ts'
 import { historyVerb, showVerb } from './history.ts'
 import { pauseVerb, resumeVerb, retryVerb } from './hold.ts'
 import { planVerb } from './plan.ts'
 import { pruneVerb } from './prune.ts'
+import { renderVerb } from './render.ts'
 import { restoreVerb } from './restore.ts'
 import { rollbackVerb } from './rollback.ts'
 import { runVerb } from './run.ts'
@@ -35,6 +37,8 @@ const verbs: Verb[] = [
   retryVerb,
   pauseVerb,
   resumeVerb,
+  bootstrapVerb,
+  renderVerb,
   doctorVerb,
 ]
 

@@ -18,14 +18,16 @@ export const retryVerb: Verb = {
   name: 'retry',
   usage: 'SERVICE',
   summary: 'try again what was reverted, got stuck or waits after a failure',
-  about: 'Lifts the quarantine of SERVICE, and the pause after a failure. The daemon tries again at once.',
+  about:
+    'Lifts the quarantine of SERVICE, and the pause after a failure. The daemon tries again at once. Versions that\nwere reverted, or whose pull request was closed, are proposed again.',
   names: [1, 1],
   run: (call) =>
-    change(call, (journal, service) =>
-      journal.retry(service)
+    change(call, (journal, service) => {
+      const lifted = [journal.retry(service), journal.allowVersions(service, null)]
+      return lifted.includes(true)
         ? `${service} may be tried again`
-        : `${service} was neither quarantined nor stuck nor waiting: there is nothing to lift`,
-    ),
+        : `${service} was neither quarantined nor stuck nor waiting: there is nothing to lift`
+    }),
 }
 
 export const pauseVerb: Verb = {

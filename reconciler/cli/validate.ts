@@ -50,7 +50,7 @@ export const findingLines = (findings: Finding[]): string[] =>
   findings.map((finding) => printable(findingLine(finding)))
 
 /** Somebody who stands in desired-state/ means the checkout around it. */
-function rootOf(folder: string, directory: string): string {
+export function rootOf(folder: string, directory: string): string {
   if (existsSync(join(folder, directory))) return folder
   if (basename(folder) === basename(directory) && existsSync(join(folder, 'host.yaml')))
     return dirname(folder)

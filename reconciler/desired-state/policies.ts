@@ -41,6 +41,7 @@ export type HostFile = {
   variables?: Record<string, string | SecretReference>
   windows?: Record<string, { opens: string; for: string }>
   backup?: { schedule?: string; verify?: string; stores: StoreFile[] }
+  bumps?: { sweep?: string; reviewers?: string[] }
   jobs?: Record<string, { run: { service: string }; then?: { reload?: string; restart?: string } }>
   prune?: boolean
   images?: { keep?: number }
@@ -63,6 +64,8 @@ export type ServiceFile = {
     tags?: string
     minimumAge?: string
     window?: string
+    reviewers?: string[]
+    releaseNotes?: string
   }
   data?: { postgres?: string; database?: string; user?: string; volume?: string; exclude?: string[] }[]
   backup?: Partial<ServicePolicy['backup']>
@@ -101,6 +104,7 @@ export function hostOf(file: HostFile): Host {
     prune: file.prune ?? false,
     images: { keep: file.images?.keep ?? defaults.keep },
     backup: file.backup === undefined ? null : backupOf(file.backup),
+    bumps: { sweep: file.bumps?.sweep ?? null, reviewers: file.bumps?.reviewers ?? [] },
   }
 }
 
@@ -155,6 +159,8 @@ export function serviceOf(
       tags: file.update?.tags ?? null,
       minimumAge: milliseconds(file.update?.minimumAge ?? defaults.minimumAge),
       window: file.update?.window ?? null,
+      reviewers: file.update?.reviewers ?? null,
+      releaseNotes: file.update?.releaseNotes ?? null,
     },
     data,
     backup: { before, while: file.backup?.while ?? defaults.while },

@@ -48,14 +48,33 @@ export async function resolveVariables(
 /**
  * Stands in for resolveVariables where no secret may be needed (`validate` in a pull request): plain values as they
  * are, and for each secret a text that is no secret.
+ * @param standIn that text
  */
-export function standInVariables(host: Pick<Host, 'variables'>): Record<string, string> {
+export function standInVariables(
+  host: Pick<Host, 'variables'>,
+  standIn: (name: string) => string = (name) => `secret-${name}`,
+): Record<string, string> {
   return Object.fromEntries(
     Object.entries(host.variables).map(([name, value]) => [
       name,
-      typeof value === 'string' ? value : `secret-${name}`,
+      typeof value === 'string' ? value : standIn(name),
     ]),
   )
+}
+
+/** The secrets of a host.yaml that another one names alike: by the same name, and from the same place. */
+export function sharedSecrets(
+  host: Pick<Host, 'variables'>,
+  other: Pick<Host, 'variables'>,
+): Record<string, SecretReference> {
+  const isShared = ([name, value]: [string, string | SecretReference]): boolean => {
+    const there = Object.hasOwn(other.variables, name) ? other.variables[name] : undefined
+    return typeof value !== 'string' && typeof there === 'object' && there.secret === value.secret
+  }
+  return Object.fromEntries(Object.entries(host.variables).filter(isShared)) as Record<
+    string,
+    SecretReference
+  >
 }
 
 type Found = { value: string } | { problem: string }

@@ -5,6 +5,7 @@ import { SamovarError, sentenceOf } from '../errors.ts'
 import { readBundle, writeBundle } from './bundle.ts'
 import { type CloneSettings, cloneAnew, fetchBranch, readerOf, remoteHead } from './clone.ts'
 import { GitFailure, gitConfiguration } from './git-command.ts'
+import { fetchPullRequest, type PullRequestHead, type PullRequestLimits } from './pull-request.ts'
 import { readAddress } from './repository-address.ts'
 import { listTree, type TreeLimits, writeTree } from './tree.ts'
 
@@ -54,6 +55,15 @@ export type Source = {
   commitInfo(commit: string): Promise<CommitInfo>
   /** Paths that differ between two commits, renames as both names. @throws `not-found`. */
   changedFiles(before: string, after: string): Promise<string[]>
+  /**
+   * Fetches the head of a pull request, apart from everything else, and puts it together with `base`. Whoever asks
+   * removes it in the end. @throws `desired-state-invalid` when it is too large, `timed-out`, `source-unreachable`.
+   */
+  pullRequest(wanted: {
+    number: number
+    base: string
+    limits?: Partial<PullRequestLimits>
+  }): Promise<PullRequestHead>
   /** Writes a commit with its history into a file. @throws `not-found`. */
   bundle(commit: string, file: string): Promise<void>
   /** A commit from such a file counts as fetched from now on. @throws `backup-damaged`. */
@@ -88,6 +98,7 @@ export function openSource(options: SourceSettings): Source {
     keepOnly: (commits) => alone(() => keepOnly(work, commits)),
     commitInfo: (commit) => alone(() => commitInfo(work, commit)),
     changedFiles: (before, after) => alone(() => changedFiles(work, before, after)),
+    pullRequest: (wanted) => fetchPullRequest(work.settings, { ...wanted, base: checked(wanted.base) }),
     bundle: (commit, file) =>
       alone(async () => {
         await writeBundle(work.settings, checked(commit), file).catch((error: unknown) => {

@@ -18,6 +18,8 @@ const verbs = [
   'retry',
   'pause',
   'resume',
+  'render',
+  'bootstrap',
   'doctor',
 ]
 

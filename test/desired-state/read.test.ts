@@ -107,6 +107,7 @@ describe('what is read', () => {
         prune: false,
         images: { keep: 2 },
         backup: null,
+        bumps: { sweep: null, reviewers: [] },
       },
       services: {
         gitea: {
@@ -115,7 +116,15 @@ describe('what is read', () => {
           image: 'docker.io/gitea/gitea',
           tag: '1.22.6',
           digest: null,
-          update: { policy: 'manual', accept: 'minor', tags: null, minimumAge: 0, window: null },
+          update: {
+            policy: 'manual',
+            accept: 'minor',
+            tags: null,
+            minimumAge: 0,
+            window: null,
+            reviewers: null,
+            releaseNotes: null,
+          },
           data: [],
           backup: { before: 'none', while: 'stopped' },
           health: { within: 120_000, steady: 10_000, soak: 600_000, checks: [] },

@@ -11,7 +11,7 @@ async function listOfOne(): Promise<BackupList> {
   await using folder = await tempFolder('known')
   const store = fileStore({ folder: `${folder.path}/a` })
   await storeBackup(store, manifestOf(id))
-  return listBackups([opened(store)], 'git.example.com', `${folder.path}/cache`)
+  return await listBackups([opened(store)], 'git.example.com', `${folder.path}/cache`)
 }
 
 /** Stores that answer when they are told to. */

@@ -125,7 +125,7 @@ function contentTypeOf(request: IncomingMessage): string {
 }
 
 /** The Common Gateway Interface, as far as git http-backend speaks it. */
-function answerByGit(folder: string, request: IncomingMessage, response: ServerResponse): void {
+export function answerByGit(folder: string, request: IncomingMessage, response: ServerResponse): void {
   const url = new URL(request.url ?? '/', 'http://localhost')
   const child = spawn('git', ['-c', 'http.receivepack=true', 'http-backend'], {
     env: {

@@ -1,0 +1,105 @@
+import { codeOf, SamovarError } from '../errors.ts'
+import { botAccess, botAccount, botToken } from './bootstrap-account.ts'
+import { deployKey, labels, owner, protection, repository } from './bootstrap-repository.ts'
+import { webhook } from './bootstrap-webhook.ts'
+import type { SecretFiles } from './secret-files.ts'
+import type { Setup } from './setup-calls.ts'
+
+export type BootstrapWanted = {
+  owner: string
+  name: string
+  branch: string
+  /** Login of the account that Samovar speaks as. */
+  bot: string
+  /** How many people must approve a pull request before it can be merged. */
+  approvals: number
+  /** Contexts of statuses, as plain text. */
+  requiredStatuses: string[]
+  /** Where Gitea shall call; null leaves the webhook out. */
+  hookUrl: string | null
+  /** The line of a public key that may fetch, or null. */
+  deployKey: string | null
+  /** Makes token and webhook secret anew, and takes the old ones back. */
+  renew: boolean
+  tokenFile: string
+  secretFile: string
+  /** Given as values, not by files: these cannot be written. */
+  token: string | null
+  webhookSecret: string | null
+}
+
+export type BootstrapParts = {
+  /** With the administrator's password. */
+  setup: Setup
+  /** The same Gitea, seen with a token. */
+  withToken: (token: string) => Pick<Setup, 'currentUser' | 'repository'>
+  files: SecretFiles
+}
+
+export type BootstrapStep = {
+  what:
+    | 'organisation'
+    | 'repository'
+    | 'bot account'
+    | 'access'
+    | 'token'
+    | 'deploy key'
+    | 'webhook'
+    | 'label'
+    | 'branch protection'
+  name: string
+  result: 'made' | 'changed' | 'already so' | 'left out'
+  /** What is different now, or what is worth knowing. */
+  details: string[]
+}
+
+/**
+ * Makes Gitea ready for Samovar, step by step. Each step looks first and does only what is missing: a second run
+ * changes nothing, and one that follows a crash does the rest. What people have added is kept.
+ *
+ * @throws SamovarError `forge-unreachable`, `forge-refused` or `settings-invalid` with the next step
+ */
+export async function* bootstrap(
+  parts: BootstrapParts,
+  wanted: BootstrapWanted,
+): AsyncGenerator<BootstrapStep> {
+  await mustBeAdministrator(parts.setup, wanted)
+  yield* owner(parts, wanted)
+  yield await repository(parts, wanted)
+  yield await botAccount(parts, wanted)
+  yield await botAccess(parts, wanted)
+  yield await botToken(parts, wanted)
+  if (wanted.deployKey !== null) yield await deployKey(parts, wanted, wanted.deployKey)
+  yield await webhook(parts, wanted)
+  yield* labels(parts, wanted)
+  // Last: nothing before it is in its way, and a first push must not meet it.
+  yield await protection(parts, wanted)
+}
+
+async function mustBeAdministrator(setup: Setup, wanted: BootstrapWanted): Promise<void> {
+  const user = await setup.currentUser().catch(aboutCredentials)
+  if (!user.admin)
+    throw new SamovarError('forge-refused', `${user.login} is not an administrator of Gitea`, {
+      next: 'Set SAMOVAR_GITEA_ADMIN_USER to an administrator; `gitea admin user list --admin` names them.',
+    })
+  if (user.login.toLowerCase() === wanted.bot.toLowerCase())
+    throw new SamovarError(
+      'settings-invalid',
+      `the bot cannot be ${user.login}, the administrator who sets Gitea up`,
+      {
+        next: 'Give the bot an account of its own (--bot NAME): what it may do is what a stolen token may do.',
+      },
+    )
+}
+
+/** Nothing but address and credentials can be wrong yet. */
+function aboutCredentials(error: unknown): never {
+  throw new SamovarError(
+    codeOf(error) ?? 'forge-unreachable',
+    error instanceof Error ? error.message : String(error),
+    {
+      next: 'Check SAMOVAR_GITEA_URL, SAMOVAR_GITEA_ADMIN_USER and SAMOVAR_GITEA_ADMIN_PASSWORD. An account that must change its password is refused everything until it has; one with two factors cannot use its password here: make another administrator for this.',
+      cause: error,
+    },
+  )
+}

@@ -1,0 +1,17 @@
+import { SamovarError } from '../errors.ts'
+
+/** Gitea said no. What it said is in the message; decisions are made by `status` alone. */
+export class ForgeRefusal extends SamovarError {
+  readonly status: number
+
+  constructor(status: number, message: string, options: { next?: string; cause?: unknown } = {}) {
+    super('forge-refused', message, options)
+    this.name = 'ForgeRefusal'
+    this.status = status
+  }
+}
+
+/** The HTTP status that Gitea refused a request with, or undefined for any other value. */
+export function refusalStatus(error: unknown): number | undefined {
+  return error instanceof ForgeRefusal ? error.status : undefined
+}
