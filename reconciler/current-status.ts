@@ -85,12 +85,38 @@ export function statusNow(
     lastPass: last === null ? null : new Date(last.at).toISOString(),
     services,
     summary: outlook === null && remembered !== null ? `As of ${remembered.seenAt}: ${summary}` : summary,
-    problems: [...seen.problems, ...backupProblems(parts, services)],
+    problems: [...seen.problems, ...backupProblems(parts, services), ...waitingForGitea(parts)],
+    outbox: outboxOf(parts),
     findings: seen.findings,
     fetchedAt: fetchedAt === undefined ? null : new Date(fetchedAt).toISOString(),
     seenAt: outlook === null ? (remembered?.seenAt ?? null) : new Date(outlook.lookedAt).toISOString(),
     daemon: lockOwner(parts.settings.stateDir),
   }
+}
+
+/** What is to be said to Gitea and was not delivered yet. */
+function outboxOf({ journal }: Known): Status['outbox'] {
+  const waiting = journal.waitingMessages()
+  const [first] = waiting
+  return {
+    waiting: waiting.length,
+    since: first === undefined ? null : new Date(first.at).toISOString(),
+    problem: waiting.find((each) => each.problem !== '')?.problem ?? null,
+  }
+}
+
+function waitingForGitea(parts: Known): Problem[] {
+  const { waiting, since, problem } = outboxOf(parts)
+  if (problem === null) return []
+  const messages = waiting === 1 ? '1 message waits' : `${waiting} messages wait`
+  const [sentence = '', next] = problem.split('; next: ')
+  return [
+    {
+      about: 'gitea',
+      message: `${messages} since ${since ?? ''}: ${sentence}`,
+      next: next ?? 'they are delivered when Gitea takes them; `samovar doctor` looks at it',
+    },
+  ]
 }
 
 function backupProblems({ journal }: Known, services: ServiceStatus[]): Problem[] {

@@ -31,6 +31,7 @@ export function daemonLog(about: { log: Log; journal: Journal; now: () => number
   let commit: string | null = null
   const waits = new Map<string, string>()
   return {
+    teller,
     progress: logProgress(telling),
     operationEnded(operation: Operation): void {
       if (!isAboutData(operation)) return tellOperation(telling, operation)

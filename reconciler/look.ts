@@ -7,7 +7,7 @@ import { everyService } from './journal/standing.ts'
 import { type Loaded, loadCommit } from './load.ts'
 import type { Parts } from './parts.ts'
 import type { Standing } from './plan/hold.ts'
-import { containerOf, makePlan, needLook, type Plan } from './plan/plan.ts'
+import { containerOf, makePlan, needLook, type Plan, type PlanInput } from './plan/plan.ts'
 import { type Targets, targetsOf } from './targets.ts'
 
 /** What one look at Git and at the host saw: nothing on the host was changed for it. */
@@ -22,6 +22,8 @@ export type Outlook = {
   targets: Targets
   running: Running[]
   plan: Plan
+  /** What the plan was made of; missing where none was made. */
+  considered?: PlanInput
   /** Milliseconds since 1970. */
   lookedAt: number
 }
@@ -67,14 +69,14 @@ export async function look(
   const lookedAt = parts.now()
   const running = await parts.engine.observe(loaded.state.host.project)
   const looks = await exactLooks(parts, memory, { loaded, targets, running })
-  const plan = makePlan({
+  const considered: PlanInput = {
     commit: loaded.commit,
     targets: targets.list,
     running,
     looks,
     standing: standingOf(parts, loaded, { targets, running, ignoreWindows: options.ignoreWindows }),
     prune: loaded.state.host.prune,
-  })
+  }
   return {
     commit: loaded.commit,
     findings: attempt.findings,
@@ -83,7 +85,8 @@ export async function look(
     loaded,
     targets,
     running,
-    plan,
+    plan: makePlan(considered),
+    considered,
     lookedAt,
   }
 }

@@ -1,3 +1,4 @@
+import { announcePass, announcing } from './announce.ts'
 import { askedOperations } from './asked-operations.ts'
 import { rememberPass } from './current-status.ts'
 import { isDrift, watchProject } from './drift-watch.ts'
@@ -89,7 +90,10 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
     wake()
   }, stopping)
 
-  const passOptions = (about: { services: string[]; now: boolean }): PassOptions => ({
+  const passOptions = (about: { services: string[]; now: boolean }): PassOptions =>
+    announcing(parts, ownOptions(about))
+
+  const ownOptions = (about: { services: string[]; now: boolean }): PassOptions => ({
     ...about,
     stopping,
     hint,
@@ -137,6 +141,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
       const at = askedAtOnce(requests)
       if (at !== null && at.services.length > 0) {
         const early = await pass(parts, memory, passOptions(at))
+        announcePass(parts, early)
         options.told.passEnded(early)
         requests.answerPass(early, (request) => request.kind === 'pass-now')
       }
@@ -145,6 +150,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
       Object.assign(state, { lastReport: report, lastError: null, passes: state.passes + 1 })
       rememberPass(parts, report, state.outlook)
       requests.answerPass(report, () => true)
+      announcePass(parts, report)
       options.told.passEnded(report)
       alarm(state.outlook?.loaded.state.host)
       await sweepStoresOnce(parts, memory).catch(() => null)

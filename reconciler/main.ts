@@ -1,15 +1,21 @@
 import { problemsOf, statusNow } from './current-status.ts'
 import { daemonLog } from './daemon-log.ts'
 import { operationDocument, planDocument } from './documents.ts'
+import { repositoryInForge } from './gitea/forge-address.ts'
+import { type GiteaWork, giteaWork } from './gitea-work.ts'
+import { realClock } from './health/clock.ts'
+import { rememberDeliveries } from './http/deliveries.ts'
+import type { HookSource } from './http/hooks.ts'
 import { type AskKnownBackups, knownBackups } from './http/known-backups.ts'
 import { type Metrics, makeMetrics } from './http/metrics.ts'
 import { type Server, startHttp } from './http/server.ts'
 import { isAboutData } from './journal/data-records.ts'
 import { takeLock } from './journal/lock.ts'
-import { makeLog, oneLine } from './log.ts'
+import { type Log, makeLog, oneLine } from './log.ts'
 import { type Loop, makeLoop } from './loop.ts'
 import { buildParts, type Parts } from './parts.ts'
 import type { Settings } from './settings.ts'
+import { operationNamed } from './shown-operation.ts'
 import type { Problem, Status } from './status.ts'
 import { backupsAt } from './stored-backups.ts'
 import { version } from './version.ts'
@@ -19,6 +25,8 @@ import { version } from './version.ts'
  * as safe as a crash: the journal knows where the work was, and the next start goes on from there.
  */
 const grace = 8_000
+/** Milliseconds that a call to Gitea may still take at the end; what was not said then is said at the next start. */
+const lastWords = 1_000
 
 /**
  * The daemon: settings -> parts -> loop + HTTP. Resolves when SIGTERM or SIGINT has ended it; everything is closed in
@@ -39,12 +47,14 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   let parts: Parts | null = null
   let server: Server | null = null
+  let toGitea: Promise<void> = Promise.resolve()
   let cut = false
   try {
     parts = await buildParts(settings, stopping.signal)
     const working = work(parts, log, stopping.signal)
-    const { loop } = working
-    server = await serve(settings, { parts, ...working })
+    const { loop, gitea } = working
+    server = await serve(settings, { parts, log, ...working })
+    toGitea = gitea?.run() ?? toGitea
     log.info(
       'samovar',
       `version ${version} watches branch ${settings.branch}; ${server.url} tells how it goes`,
@@ -53,6 +63,7 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
     return cut ? 'cut' : 'ended'
   } finally {
     await server?.close()
+    await Promise.race([toGitea, realClock.sleep(lastWords, new AbortController().signal)])
     // What was cut still uses them; the end of the process is what ends it.
     if (!cut) {
       await parts?.close()
@@ -63,12 +74,13 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   }
 }
 
-type Working = { loop: Loop; metrics: Metrics; backups: AskKnownBackups }
+type Working = { loop: Loop; metrics: Metrics; backups: AskKnownBackups; gitea: GiteaWork | null }
 
 function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSignal): Working {
   const { journal, now } = parts
   const { progress, ...told } = daemonLog({ log, journal, now })
   const backups = knownBackups(() => backupsInStores(parts, loop), { now })
+  let commit: string | null = null
   const loop: Loop = makeLoop(parts, {
     progress,
     stopping,
@@ -78,6 +90,12 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
         told.operationEnded(operation)
         metrics.operationEnded(operation)
         backups.changed()
+      },
+      passEnded(report) {
+        told.passEnded(report)
+        // What was told on pull requests may not be true any more, or has come true.
+        if (report.operations.length > 0 || report.commit !== commit) gitea?.pullRequestHint()
+        commit = report.commit
       },
     },
   })
@@ -94,7 +112,25 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
     },
     version,
   )
-  return { loop, metrics, backups }
+  const { forge } = parts
+  const gitea =
+    forge === null
+      ? null
+      : giteaWork(
+          { ...parts, forge },
+          {
+            stopping,
+            outlook: () => loop.state.outlook,
+            merged: () => loop.trigger('a pull request was merged'),
+            told: {
+              teller: told.teller,
+              did: (what) => log.info('gitea', what),
+              looked: (what) => log.debug('gitea', what),
+              gaveUp: (what, why) => log.error('gitea', `${what} was given up after two weeks: ${why}`),
+            },
+          },
+        )
+  return { loop, metrics, backups, gitea }
 }
 
 /** As the last look knows the stores: who asks waits neither for Git nor for Compose. */
@@ -106,7 +142,7 @@ async function backupsInStores(parts: Parts, loop: Loop) {
 
 function serve(
   settings: Settings,
-  { parts, loop, metrics, backups }: Working & { parts: Parts },
+  { parts, log, loop, metrics, backups, gitea }: Working & { parts: Parts; log: Log },
 ): Promise<Server> {
   const { journal } = parts
   return startHttp(settings.listen, {
@@ -118,10 +154,37 @@ function serve(
       journal
         .history(limit, service)
         .map((operation) => operationDocument(operation, journal.steps(operation.id))),
+    operation(text) {
+      const operation = operationNamed(journal, text)
+      return { operation, steps: journal.steps(operation.id) }
+    },
     backups: () => backups.ask(),
+    hooks: hooksOf(settings, { parts, log, loop, gitea }),
     notReady: () =>
       loop.state.passes > 0 ? null : (loop.state.lastError?.message ?? 'the first pass is not over yet'),
   })
+}
+
+/** What calls over HTTP lead to: nothing but another look. */
+function hooksOf(
+  settings: Settings,
+  { parts, log, loop, gitea }: { parts: Parts; log: Log; loop: Loop; gitea: GiteaWork | null },
+): HookSource {
+  const { journal, now } = parts
+  const forge = repositoryInForge(settings)
+  return {
+    secret: settings.webhookSecret,
+    diunToken: settings.diunToken,
+    repository: forge !== null && 'fullName' in forge ? forge.fullName : settings.giteaRepository,
+    branch: settings.branch,
+    firstDelivery: rememberDeliveries(journal, now),
+    hint: (why) => loop.trigger(why),
+    pullRequestHint: () => gitea?.pullRequestHint(),
+    hintRepository: (repository) => journal.hintRepository(repository, now()),
+    bumpHint: () => gitea?.bumpHint(),
+    refused: (what) => log.warn('webhooks', what),
+    now,
+  }
 }
 
 /** What the last look saw, with what the journal knows now. */

@@ -160,24 +160,36 @@ async function removeUnfinished(files: string): Promise<void> {
   for (const name of names) await rm(join(files, name), { recursive: true, force: true })
 }
 
+type Place = { directory: string; stateDir: string; key?: string }
+
+/** Where a source is, or will be, and what is in it. */
+async function placed(source: MountedSource, { directory, stateDir, key }: Place) {
+  const entries = await entriesOfSource(directory, source)
+  const folder = join(stateDir, 'files', addressOf(source, entries, key))
+  return { entries, folder, path: join(folder, source.name) }
+}
+
+/** Where materialise() would put what containers mount, by its key; nothing is written. Throws as it does. */
+export async function addressed(sources: MountedSource[], options: Place): Promise<Record<string, string>> {
+  const paths: Record<string, string> = {}
+  for (const source of sources) paths[source.key] = (await placed(source, options)).path
+  return paths
+}
+
 /**
  * Writes what containers mount, read-only, into content-addressed folders below `stateDir`/files and answers where
  * each is, by its key. What is there already is left as it is; a crash leaves nothing that counts as written.
  * Throws `compose-refused` as readMounted() does.
  * @param options `directory`: checkout root; `key`: when given, addresses are keyed hashes
  */
-export async function materialise(
-  sources: MountedSource[],
-  options: { directory: string; stateDir: string; key?: string },
-): Promise<Record<string, string>> {
+export async function materialise(sources: MountedSource[], options: Place): Promise<Record<string, string>> {
   const files = join(options.stateDir, 'files')
   await mkdir(files, { recursive: true, mode: 0o700 })
   await removeUnfinished(files)
   const paths: Record<string, string> = {}
   for (const source of sources) {
-    const entries = await entriesOfSource(options.directory, source)
-    const folder = join(files, addressOf(source, entries, options.key))
-    paths[source.key] = join(folder, source.name)
+    const { entries, folder, path } = await placed(source, options)
+    paths[source.key] = path
     if (await exists(folder)) continue
     const unfinished = join(files, `.unfinished-${randomBytes(8).toString('hex')}`)
     try {

@@ -18,7 +18,11 @@ export function newerCommit(
 ): { signal: AbortSignal; end(): void } {
   const found = new AbortController()
   let looking: Promise<void> | null = null
+  let again = false
+  let ended = false
   const lookOnce = (): void => {
+    // What is hinted at during a look may be newer than what that look sees.
+    if (looking !== null) again = true
     looking ??= isFix(parts, memory, watch)
       .then((fix) => {
         if (fix !== null)
@@ -28,6 +32,10 @@ export function newerCommit(
       .catch(() => undefined)
       .finally(() => {
         looking = null
+        if (again && !ended) {
+          again = false
+          lookOnce()
+        }
       })
   }
   const timer = setInterval(lookOnce, watch.loaded.state.host.poll)
@@ -35,6 +43,7 @@ export function newerCommit(
   return {
     signal: found.signal,
     end() {
+      ended = true
       clearInterval(timer)
       watch.hint.removeEventListener('moved', lookOnce)
     },

@@ -23,6 +23,8 @@ export type Status = {
   /** When the host was looked at; old when the engine does not answer. */
   seenAt: string | null
   daemon: { pid: number; what: string; since: string } | null
+  /** What waits to be said to Gitea; `problem` is null as long as nothing failed. */
+  outbox: { waiting: number; since: string | null; problem: string | null }
 }
 
 export type Problem = { about: string; message: string; next: string }

@@ -23,8 +23,8 @@ import { sentenceOf } from './errors.ts'
 import { hostKey } from './host-key.ts'
 import type { Journal } from './journal.ts'
 import type { Loaded } from './load.ts'
-import { materialise } from './mounted-files.ts'
-import { pinnedImages, referenceOf } from './pinned-images.ts'
+import { addressed, materialise } from './mounted-files.ts'
+import { type Pinned, pinnedImages, referenceOf } from './pinned-images.ts'
 import type { Target } from './plan/target.ts'
 
 /** The services of one commit on this engine, and the making of their containers. */
@@ -47,16 +47,21 @@ type TargetParts = {
 /**
  * Pins every image by digest, writes the files that containers mount and the rendered Compose model, and computes
  * what each service is to be. A tag that cannot be resolved makes a problem of that service, never of the others.
+ *
+ * @param onPaper the images of a commit that is only looked at: no registry is asked and nothing is written, and no
+ *   container can be made, since the bodies lack Compose's own hash
  */
-export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Targets> {
+export async function targetsOf(
+  parts: TargetParts,
+  loaded: Loaded,
+  onPaper?: { images: Map<string, Pinned> },
+): Promise<Targets> {
   const { engine, journal, stateDir } = parts
-  const images = await pinnedImages(parts, loaded)
+  const images = onPaper?.images ?? (await pinnedImages(parts, loaded))
   const key = hostKey(stateDir)
-  const mounted = await materialise(allMountedSources(loaded.model), {
-    directory: loaded.root,
-    stateDir,
-    key,
-  })
+  const place = { directory: loaded.root, stateDir, key }
+  const sources = allMountedSources(loaded.model)
+  const mounted = await (onPaper === undefined ? materialise(sources, place) : addressed(sources, place))
   const pins = Object.fromEntries(
     [...images].map(([service, { image }]) => [service, { image: referenceOf(image) }]),
   )
@@ -98,7 +103,7 @@ export async function targetsOf(parts: TargetParts, loaded: Loaded): Promise<Tar
     }
   })
   const configurations = new Map(list.map((target) => [target.service, target.configuration]))
-  const hashOf = hashesOf(parts.compose, model, stateDir)
+  const hashOf = onPaper === undefined ? hashesOf(parts.compose, model, stateDir) : async () => ''
   return {
     list,
     policies: loaded.state.services,

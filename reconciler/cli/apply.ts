@@ -1,4 +1,6 @@
+import { announcePass, announcing } from '../announce.ts'
 import { rememberPass } from '../current-status.ts'
+import { deliverBriefly } from '../deliveries.ts'
 import { SamovarError } from '../errors.ts'
 import { lockOwner, takeLock } from '../journal/lock.ts'
 import { newMemory, type Outlook } from '../look.ts'
@@ -6,6 +8,7 @@ import { type Outcome, outcomeOf } from '../outcome.ts'
 import { buildParts, openState } from '../parts.ts'
 import { pass } from '../reconcile.ts'
 import { readSettings, type Settings } from '../settings.ts'
+import type { PassOptions } from '../work.ts'
 import { askDaemon } from './ask-daemon.ts'
 import { type Console, printable } from './console.ts'
 import { endLines, screenProgress } from './progress.ts'
@@ -65,7 +68,8 @@ async function here(settings: Settings, { names, now, console }: Wanted): Promis
   using progress = screenProgress(console)
   let outlook: Outlook | null = null
   try {
-    const report = await pass(parts, newMemory(), {
+    const memory = newMemory()
+    const options: PassOptions = {
       services: names,
       now,
       stopping: stop.signal,
@@ -78,12 +82,25 @@ async function here(settings: Settings, { names, now, console }: Wanted): Promis
       ended: (operation) => {
         for (const line of endLines(console, operation)) console.line(line)
       },
-    })
+    }
+    const report = await pass(parts, memory, announcing(parts, options))
     rememberPass(parts, report, outlook)
+    announcePass(parts, report)
+    const said = await deliverBriefly(parts, { memory, stopping: stop.signal, longest: 10_000 })
+    if (said !== null && said.waiting > 0) tellWaiting(console, said)
     return outcomeOf(report, names)
   } finally {
     await parts.close()
   }
+}
+
+/** What could not be said to Gitea is not lost, so this is no failure of the pass. */
+function tellWaiting(console: Console, { waiting, problem }: { waiting: number; problem: string }): void {
+  const { sentence, next } = sentenceAndNext(problem)
+  const messages = waiting === 1 ? '1 message waits' : `${waiting} messages wait`
+  const why = sentence === '' ? '' : `: ${printable(sentence)}`
+  console.problem(`${console.paint('yellow', 'gitea:')} ${messages} to be delivered${why}`)
+  console.problem(`  next: ${next ?? 'the daemon, or the next samovar apply, delivers them'}`)
 }
 
 /** The answers to several requests are about the same passes: each operation counts once. */

@@ -1,4 +1,7 @@
 import { colourWanted } from '../settings.ts'
+import { printable } from '../wording.ts'
+
+export { printable }
 
 export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'dim' | 'bold'
 
@@ -70,6 +73,3 @@ export function openConsole(options: {
 
 const cut = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, Math.max(0, width - 3))}...`
-
-/** What a container or a commit says must not steer the terminal. */
-export const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, ' ')

@@ -4,9 +4,9 @@ import { waitingWords } from '../health/waiting-words.ts'
 import { isAboutData } from '../journal/data-records.ts'
 import type { Operation, Step } from '../journal/operation.ts'
 import type { Progress } from '../rollout/step.ts'
+import { resultColours, whatInWords } from '../shown-operation.ts'
 import { type Console, printable } from './console.ts'
 import { dataEndLines } from './data-lines.ts'
-import { resultColours, whatInWords } from './history.ts'
 import { bytes, sentenceAndNext, spent } from './wording.ts'
 
 /** Longest name of a step, so that the times stand below each other. */

@@ -4,9 +4,11 @@ import type { OperationDocument, PlanDocument } from '../documents.ts'
 import { SamovarError } from '../errors.ts'
 import { oneLine } from '../log.ts'
 import type { Status } from '../status.ts'
+import { addHooks, type HookSource } from './hooks.ts'
 import type { KnownBackups } from './known-backups.ts'
+import { addOperationPages, type OperationSource } from './operation-page.ts'
 
-export type HttpSource = {
+export type HttpSource = OperationSource & {
   version: string
   registry: Registry
   status(): Status
@@ -16,19 +18,31 @@ export type HttpSource = {
   backups(): Promise<KnownBackups>
   /** Why it is not ready, or null. */
   notReady(): string | null
+  hooks: HookSource
 }
+
+/** Milliseconds for a whole request to come in: who sends a byte now and then does not keep a connection. */
+const patience = 10_000
+/** Connections at the same moment; more are closed at once, so that files and the engine can still be opened. */
+const mostConnections = 2_000
 
 export type Server = { url: string; close(): Promise<void> }
 
 /**
  * What others may look at: health, metrics, and the documents of the reading verbs. Nothing here changes anything, and
  * nothing here waits for the engine or for Git: it tells what the last look saw. Only the list of backups asks the
- * stores, and not for long.
+ * stores, and not for long. Webhooks are hints to look again.
  *
  * @throws SamovarError `settings-invalid` when the address cannot be listened at
  */
 export async function startHttp(listen: { host: string; port: number }, source: HttpSource): Promise<Server> {
-  const server = fastify({ bodyLimit: 1024, forceCloseConnections: true })
+  const server = fastify({
+    bodyLimit: 1024,
+    forceCloseConnections: true,
+    requestTimeout: patience,
+    http: { headersTimeout: patience, requestTimeout: patience, connectionsCheckingInterval: 1_000 },
+  })
+  server.server.maxConnections = mostConnections
   server.get('/livez', () => ({ alive: true, version: source.version }))
   server.get('/readyz', (_request, reply) => {
     const reason = source.notReady()
@@ -48,6 +62,8 @@ export async function startHttp(listen: { host: string; port: number }, source: 
       return reply.code(400).send({ error: 'limit: expected a number from 1 to 1000' })
     return source.history(limit, request.query.service)
   })
+  addOperationPages(server, source)
+  addHooks(server, source.hooks, source.registry)
   server.setNotFoundHandler((request, reply) =>
     reply.code(404).send({ error: `there is no ${request.method} ${request.url.split('?')[0]}` }),
   )

@@ -10,7 +10,7 @@ import { sizeOfVolumes } from './size-of-volumes.ts'
 import type { Work } from './step.ts'
 
 /** Free disk that a roll-out with data wants, in sizes of the last backup: database and files twice, and some air. */
-const sizesOfTheLast = 2.5
+export const sizesOfTheLast = 2.5
 
 /**
  * Everything about the data that can fail while the old version still serves: the stores answer, there is disk, the

@@ -5,7 +5,7 @@ import { prepareData } from './data.ts'
 import type { Body, Work } from './step.ts'
 
 /** Below this much free disk a roll-out does not begin: a full disk in the middle of it is the worst place. */
-const leastFreeDisk = 500 * 1024 ** 2
+export const leastFreeDisk = 500 * 1024 ** 2
 
 /** Everything that can fail while the old version still serves, first of all the pull. */
 export async function preflight(work: Work, operation: Operation): Promise<string> {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { openConsole } from '../../reconciler/cli/console.ts'
-import { whatInWords } from '../../reconciler/cli/history.ts'
 import { dataInWords, endLines } from '../../reconciler/cli/progress.ts'
 import { operationDocument } from '../../reconciler/documents.ts'
 import type { Operation } from '../../reconciler/journal/operation.ts'
+import { whatInWords } from '../../reconciler/shown-operation.ts'
 import { dataOf } from '../journal/told-operations.ts'
 
 const quiet = { write: () => {} }

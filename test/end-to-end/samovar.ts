@@ -33,7 +33,7 @@ export type Daemon = {
 
 /** `samovar run` in a process of its own. */
 export async function startDaemon(host: About, more: Record<string, string> = {}): Promise<Daemon> {
-  const url = `127.0.0.1:${await freePort()}`
+  const url = more['SAMOVAR_LISTEN'] ?? `127.0.0.1:${await freePort()}`
   const child = spawn(process.execPath, ['reconciler/cli.ts', 'run'], {
     env: { ...host.environment, SAMOVAR_LISTEN: url, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],

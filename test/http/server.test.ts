@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import { describe, expect, test } from 'vitest'
+import { SamovarError } from '../../reconciler/errors.ts'
 import { type MetricsSource, makeMetrics } from '../../reconciler/http/metrics.ts'
 import { type HttpSource, startHttp } from '../../reconciler/http/server.ts'
 import type { BackupRecord } from '../../reconciler/journal/data-records.ts'
@@ -29,22 +30,41 @@ const status: Status = {
   fetchedAt: '2026-11-22T02:59:30.000Z',
   seenAt: null,
   daemon: null,
+  outbox: { waiting: 0, since: null, problem: null },
 }
 
+/** As without SAMOVAR_WEBHOOK_SECRET and SAMOVAR_DIUN_TOKEN. */
+const noHooks: HttpSource['hooks'] = {
+  secret: null,
+  diunToken: null,
+  repository: null,
+  branch: 'main',
+  firstDelivery: () => true,
+  hint: () => {},
+  pullRequestHint: () => {},
+  hintRepository: () => {},
+  bumpHint: () => {},
+  refused: () => {},
+  now: Date.now,
+}
+
+const sourceOf = (other: Partial<HttpSource> = {}): HttpSource => ({
+  version: '1.2.3',
+  registry: new Registry(),
+  status: () => status,
+  plan: () => ({ commit: null, changes: [], foreign: [] }),
+  history: () => [],
+  operation: () => {
+    throw new SamovarError('not-found', 'there is no such operation')
+  },
+  backups: async () => ({ backups: [], at: Date.now(), problems: [] }),
+  notReady: () => null,
+  hooks: noHooks,
+  ...other,
+})
+
 async function serve(other: Partial<HttpSource> = {}) {
-  const server = await startHttp(
-    { host: '127.0.0.1', port: 0 },
-    {
-      version: '1.2.3',
-      registry: new Registry(),
-      status: () => status,
-      plan: () => ({ commit: null, changes: [], foreign: [] }),
-      history: () => [],
-      backups: async () => ({ backups: [], at: Date.now(), problems: [] }),
-      notReady: () => null,
-      ...other,
-    },
-  )
+  const server = await startHttp({ host: '127.0.0.1', port: 0 }, sourceOf(other))
   const get = async (path: string, init?: RequestInit) => {
     const answer = await fetch(server.url + path, init)
     return { status: answer.status, body: await answer.text() }
@@ -118,7 +138,7 @@ describe('what others may look at', () => {
   test('a port that is taken is told with the setting to change', async () => {
     await using server = await serve()
     const port = Number(new URL(server.url).port)
-    await expect(startHttp({ host: '127.0.0.1', port }, {} as HttpSource)).rejects.toMatchObject({
+    await expect(startHttp({ host: '127.0.0.1', port }, sourceOf())).rejects.toMatchObject({
       code: 'settings-invalid',
       message: `127.0.0.1:${port} cannot be listened at: EADDRINUSE`,
     })
