@@ -4,7 +4,15 @@ import type { Parts } from './parts.ts'
 import { rememberFirstPlan } from './pull-requests/first-plans.ts'
 import { wantRevert } from './pull-requests/want-revert.ts'
 import type { PassReport } from './reconcile.ts'
-import { linksFrom, type Said, saidOfBegin, saidOfEnd, saidOfPass } from './what-to-say.ts'
+import {
+  linksFrom,
+  type Said,
+  saidOfBegin,
+  saidOfEnd,
+  saidOfFailure,
+  saidOfLook,
+  saidOfPass,
+} from './what-to-say.ts'
 import type { PassOptions } from './work.ts'
 
 /** The parts that saying something needs; nothing is sent here, only written down to be sent. */
@@ -15,7 +23,7 @@ type Known = Pick<Parts, 'journal' | 'now' | 'settings'>
  * a Gitea nothing is written down, or it would be said all at once on the day there is one.
  */
 export function announcing(parts: Known, options: PassOptions): PassOptions {
-  if (parts.settings.giteaUrl === null || parts.settings.giteaToken === null) return options
+  if (!isWanted(parts)) return options
   const links = linksFrom(parts.settings.publicUrl)
   const begun = new Set<string>()
   return {
@@ -30,6 +38,7 @@ export function announcing(parts: Known, options: PassOptions): PassOptions {
     },
     looked(outlook) {
       rememberFirstPlan(parts.journal, outlook)
+      say(parts, saidOfLook(outlook.plan))
       options.looked?.(outlook)
     },
     ended(operation) {
@@ -40,17 +49,38 @@ export function announcing(parts: Known, options: PassOptions): PassOptions {
   }
 }
 
-/** After a pass: what is held, and the host as a whole. */
+/** A roll-out that ended longer ago than this was said, or nobody waits for it any more. */
+const lately = 24 * 60 * 60_000
+
+/**
+ * After a pass: what is held, and the host as a whole. What ended lately is said once more, since a process may have
+ * been killed between the end of a roll-out and its saying; what was said already stays said once.
+ */
 export function announcePass(parts: Known, report: PassReport): void {
-  if (parts.settings.giteaUrl === null || parts.settings.giteaToken === null) return
+  if (!isWanted(parts)) return
+  const { journal, now } = parts
+  const links = linksFrom(parts.settings.publicUrl)
+  const last = (report.plan?.changes ?? [])
+    .map((change) => journal.lastRollOut(change.service))
+    .filter((each): each is Operation => each !== null)
+  for (const each of last) {
+    if (now() - (each.finishedAt ?? 0) > lately) continue
+    say(parts, saidOfEnd(each, links))
+    wantRevert(parts, each)
+  }
   const broken = new Set(
-    (report.plan?.changes ?? [])
-      .map((change) => parts.journal.lastRollOut(change.service))
-      .filter((last): last is Operation => last !== null && speaksAgainst(last, report.commit))
-      .map((last) => last.service),
+    last.filter((each) => speaksAgainst(each, report.commit)).map((each) => each.service),
   )
   for (const each of saidOfPass(report, broken)) say(parts, each)
 }
+
+/** A pass that could not look at the host, or at Git for the first time. */
+export function announceFailure(parts: Known): void {
+  const commit = parts.journal.note('last-good-commit')
+  if (isWanted(parts) && commit !== null) say(parts, saidOfFailure(commit))
+}
+
+const isWanted = ({ settings }: Known): boolean => settings.giteaUrl !== null && settings.giteaToken !== null
 
 const speaksAgainst = (last: Operation, commit: string | null): boolean =>
   last.commit === commit && ['reverted', 'untouched', 'stuck'].includes(last.result) && !last.intent.drift

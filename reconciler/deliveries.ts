@@ -2,6 +2,7 @@ import { deliverComment } from './gitea/comment.ts'
 import { deliverStatus } from './gitea/commit-status.ts'
 import type { Forge } from './gitea/forge.ts'
 import { type Deliver, deliverDue } from './gitea/outbox.ts'
+import { durationInWords } from './health/clock.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
 import { deliverRevert } from './pull-requests/open-revert.ts'
@@ -39,8 +40,13 @@ export async function deliverBriefly(
     signal,
     told: { dropped: (_message, why) => (gaveUp = why) },
   })
-  await Promise.race([sent, cut])
+  const inTime = await Promise.race([sent.then(() => true), cut])
   sent.catch(() => undefined)
   const waiting = journal.waitingMessages()
-  return { waiting: waiting.length, problem: waiting.find((each) => each.problem !== '')?.problem ?? gaveUp }
+  const hangs = inTime === null && !about.stopping.aborted ? notInTime(about.longest) : ''
+  const problem = waiting.find((each) => each.problem !== '')?.problem ?? (gaveUp === '' ? hangs : gaveUp)
+  return { waiting: waiting.length, problem }
 }
+
+const notInTime = (longest: number): string =>
+  `Gitea did not answer to the end within ${durationInWords(longest)}`

@@ -6,7 +6,7 @@ import { examineGitea } from './doctor-gitea.ts'
 import { readAddress } from './git/repository-address.ts'
 import { lockOwner } from './journal/lock.ts'
 import { type Loaded, loadCommit } from './load.ts'
-import { buildParts, openState, type Parts } from './parts.ts'
+import { buildParts, forgeOf, openState, type Parts } from './parts.ts'
 import type { Settings } from './settings.ts'
 
 /** Below this a roll-out would be refused soon. */
@@ -36,7 +36,10 @@ export async function* examine(settings: Settings | Error): AsyncGenerator<Findi
     async () => (await findCompose()).version,
   )
   yield compose
-  if (!state.ok || !compose.ok) return
+  if (!state.ok || !compose.ok) {
+    yield* examineGitea(settings, { forge: () => forgeOf(settings), host: null })
+    return
+  }
   const parts = await buildParts(settings)
   try {
     yield* examineParts(parts)
@@ -62,11 +65,11 @@ async function* examineParts(parts: Parts): AsyncGenerator<Finding> {
       return commit
     },
   )
-  yield* examineGitea(parts)
-  if (commit === '') return
-  const found = await desiredState(parts, commit)
-  yield found.finding
-  if (found.loaded === null || !engine.ok) return
+  const found = commit === '' ? null : await desiredState(parts, commit)
+  if (found !== null) yield found.finding
+  const host = found?.loaded?.state.host ?? null
+  yield* examineGitea(parts.settings, { forge: () => parts.forge, host })
+  if (!found?.loaded || !engine.ok) return
   for (const { image, tag, digest } of Object.values(found.loaded.state.services)) {
     const reference = `${image}:${tag}`
     yield await check(

@@ -108,14 +108,13 @@ export const errorTable = {
       'Check SAMOVAR_GITEA_URL and SAMOVAR_GITEA_TOKEN. What is to be said waits and is delivered later.',
   },
   'forge-refused': {
-    means: 'Gitea refused a request.',
-    solve:
-      'The message carries the call and its status; most often the token lacks a scope or the account a right.',
+    means: 'Gitea refused a request; the message carries the call and its status.',
+    solve: 'Run `samovar doctor`; `samovar bootstrap` gives account and token what they lack.',
   },
   'registry-unreachable': {
     means: 'A registry did not say which versions of an image there are.',
     solve:
-      'Check the name of the image, the network and the login (`docker login`); it is asked again at the next sweep.',
+      'Check the name of the image, the network and the login (`docker login`); it is asked again at the next sweep, or ten minutes after an event of Diun.',
   },
   interrupted: {
     means: 'Samovar was told to stop and cut the current step at a safe place.',

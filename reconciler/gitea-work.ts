@@ -3,11 +3,11 @@ import { codeOf } from './errors.ts'
 import type { Forge } from './gitea/forge.ts'
 import { deliverDue } from './gitea/outbox.ts'
 import { inForce } from './in-force.ts'
-import type { Loaded } from './load.ts'
 import { fingerprintOfError, whatAndNext } from './log.ts'
 import { type Memory, newMemory, type Outlook } from './look.ts'
 import type { Teller } from './notify/tell.ts'
 import type { Parts } from './parts.ts'
+import { isAboutAll } from './pull-requests/about-all.ts'
 import { type Merged, mergeOwn } from './pull-requests/merge-own.ts'
 import { bumpMessage } from './pull-requests/propose-bump.ts'
 import { settleProposals } from './pull-requests/settle-proposals.ts'
@@ -17,18 +17,17 @@ import { dueHints, isSweepDue, type Sweeper, sweepVersions } from './version-bum
 
 /** Gitea is not asked for pull requests more often than this, unless a webhook says that something happened. */
 const shortestLook = 15_000
+/** A pull request of the bot whose checks take longer than this is looked at with the others. */
+const soonGreen = 60 * 60_000
 /** Several webhooks of one cause come within this time. */
 const settle = 300
-const shortestPause = 1_000
-/** How often it is looked whether a pass wants something said; one read of SQLite. */
-const messagesEvery = 500
+/** How often it is looked whether something is to be said or done; a few reads of SQLite. */
+const lookEvery = 500
 
 export type GiteaWork = {
   /** Something happened to a pull request: look now. */
   pullRequestHint(): void
-  /** A registry may have something new. */
-  bumpHint(): void
-  /** Ends when the signal has fired. */
+  /** Ends when the signal has fired. Never throws. */
   run(): Promise<void>
 }
 
@@ -41,124 +40,162 @@ export type GiteaTold = {
   gaveUp(what: string, why: string): void
 }
 
+type About = { stopping: AbortSignal; told: GiteaTold; outlook: () => Outlook | null; merged: () => void }
+
 /**
  * Everything between Samovar and Gitea beside Git itself: what waits is delivered, plans are told on pull requests,
  * the bot's own ones are followed and merged, registries are asked for new versions. It goes on beside the passes and
- * never keeps one waiting: Gitea may be what is being rolled out.
+ * never keeps one waiting: Gitea may be what is being rolled out. Delivering, looking and sweeping go on beside each
+ * other too, so that a slow plan or registry keeps no status waiting.
  *
- * @param outlook what the last pass saw of the host, or null before the first
- * @param merged is called when the bot merged something: the branch has moved
+ * @param about.outlook what the last pass saw of the host, or null before the first
+ * @param about.merged is called when the bot merged something: the branch has moved
  */
-export function giteaWork(
-  parts: Parts & { forge: Forge },
-  about: { stopping: AbortSignal; told: GiteaTold; outlook: () => Outlook | null; merged: () => void },
-): GiteaWork {
-  const { forge } = parts
-  const { stopping, told } = about
-  const memory: Memory = newMemory()
-  const plans: PlanTeller = planTeller(parts, forge)
-  const sweeper: Sweeper = { registries: connectRegistries({ now: parts.now }), parts, told: told.teller }
-  const deliver = deliveriesOf(parts, forge, memory)
-  let wake: () => void = () => undefined
-  let lookAt = 0
-  parts.journal.releaseMessages()
+export function giteaWork(parts: Parts & { forge: Forge }, about: About): GiteaWork {
+  const { journal } = parts
+  let isHinted = false
+  journal.releaseMessages()
+  // What stands in Gitea may have been changed, or gone back with its data, since the last process looked.
+  journal.forgetSaid(0)
+  const look = looking(parts, about)
+  const sweep = sweeping(parts, about)
+  return {
+    pullRequestHint() {
+      isHinted = true
+    },
+    async run() {
+      await Promise.all([
+        again(parts, about, {
+          isDue: () => (journal.nextMessageAt() ?? Number.POSITIVE_INFINITY) <= parts.now(),
+          act: delivering(parts, about),
+        }),
+        again(parts, about, {
+          isDue: () => isHinted || look.isDue(),
+          async act() {
+            isHinted = false
+            await look.act()
+          },
+        }),
+        again(parts, about, sweep),
+      ])
+    },
+  }
+}
 
-  const turn = async (): Promise<void> => {
-    await send()
-    if (parts.now() >= lookAt) {
-      lookAt = parts.now() + betweenLooks()
-      await look()
+type Duty = { isDue: () => boolean | Promise<boolean>; act: () => Promise<void> }
+
+/** Does it whenever it is due, to the end; what goes wrong is told, and tried again when it is due again. */
+async function again({ clock }: Parts, { stopping, told }: About, duty: Duty): Promise<void> {
+  while (!stopping.aborted) {
+    try {
+      if (await duty.isDue()) {
+        await clock.sleep(settle, stopping)
+        await duty.act()
+      }
+    } catch (error) {
+      if (!stopping.aborted) tellFailed(told, error)
     }
-    const loaded = await inForce(parts, memory)
-    const all = isSweepDue(parts, loaded.state.host)
-    if (all || dueHints(parts).length > 0) await sweep(loaded, all)
-    await send()
+    await clock.sleep(lookEvery, stopping)
   }
+}
 
-  /** A status that turns green sends no webhook in 1.22, so what waits for one is looked at often. */
-  function betweenLooks(): number {
-    const poll = about.outlook()?.loaded.state.host.poll ?? 0
-    return parts.journal.proposals('open').length > 0 ? shortestLook : Math.max(shortestLook, poll)
+/** Nobody is left to tell when this fails too: a journal that cannot be written ends the passes as well. */
+function tellFailed({ teller }: GiteaTold, error: unknown): void {
+  try {
+    if (codeOf(error) === 'forge-unreachable') teller.problem('gitea', 'away', whatAndNext(error))
+    else teller.problem('gitea work', fingerprintOfError(error), whatAndNext(error))
+  } catch {
+    // The next round tells it.
   }
+}
 
-  async function sweep(loaded: Loaded, all: boolean): Promise<void> {
-    const found = await sweepVersions(sweeper, loaded, { all })
-    for (const candidate of found) parts.journal.post(bumpMessage(candidate), parts.now())
-    const what = found.map((each) => `${each.service} ${each.to.tag}`).join(', ')
-    told.looked(`registries were asked: ${what === '' ? 'nothing newer that may be proposed' : what}`)
-  }
-
-  async function send(): Promise<void> {
-    const answer = await deliverDue(parts.journal, {
+function delivering(parts: Parts & { forge: Forge }, { stopping, told }: About): () => Promise<void> {
+  const { journal, now } = parts
+  const deliver = deliveriesOf(parts, parts.forge, newMemory())
+  return async () => {
+    const answer = await deliverDue(journal, {
       deliver,
-      now: parts.now,
+      now,
       signal: stopping,
       told: { dropped: (message, why) => told.gaveUp(`${message.kind} of ${message.subject}`, why) },
     })
     if (answer === 'answers') told.teller.well('gitea', 'it answers again; what waited is said')
-    if (answer === 'away') {
-      const [first] = parts.journal.waitingMessages().filter((each) => each.problem !== '')
-      const count = parts.journal.waitingMessages().length
-      const waits = count === 1 ? '1 message waits' : `${count} messages wait`
-      told.teller.problem('gitea', 'away', `${first?.problem ?? 'it does not answer'}; ${waits}`)
-    }
+    if (answer !== 'away' || stopping.aborted) return
+    const waiting = journal.waitingMessages()
+    const waits = waiting.length === 1 ? '1 message waits' : `${waiting.length} messages wait`
+    const why = waiting.find((each) => each.problem !== '')?.problem ?? 'it does not answer'
+    told.teller.problem('gitea', 'away', `${waits}: ${why}`)
   }
+}
 
-  async function look(): Promise<void> {
-    const outlook = about.outlook()
-    const open = await forge.openPullRequests(parts.settings.branch)
-    told.teller.well('gitea', 'it answers again')
-    const loaded = await inForce(parts, memory)
-    await settleProposals(forge, parts, { open, policies: loaded.state.services })
-    if (outlook !== null) await plans.tell(open, outlook)
-    for (const each of await mergeOwn(forge, parts, { open, loaded })) tellMerge(each)
+function looking(parts: Parts & { forge: Forge }, about: About): Duty {
+  const { forge, journal, now } = parts
+  const { told } = about
+  const memory: Memory = newMemory()
+  const plans: PlanTeller = planTeller(parts, forge, told.teller)
+  let lookAt = 0
+  /** Why each is not merged yet, as it was told. */
+  const waits = new Map<number, string>()
+  const tellMerge = ({ proposal, result, why }: Merged): void => {
+    const which = `#${proposal.number}: ${proposal.service} ${proposal.tag}`
+    if (result === 'merged') {
+      told.did(`merged ${which}`)
+      about.merged()
+    } else if (waits.get(proposal.number) !== why) told.did(`${which} is not merged yet: ${why}`)
+    waits.set(proposal.number, why)
   }
-
-  function tellMerge({ proposal, result }: Merged): void {
-    if (result !== 'merged') return
-    told.did(`merged #${proposal.number}: ${proposal.service} ${proposal.tag}`)
-    about.merged()
-  }
-
-  function tellFailed(error: unknown): void {
-    if (codeOf(error) === 'forge-unreachable') told.teller.problem('gitea', 'away', whatAndNext(error))
-    else told.teller.problem('gitea work', fingerprintOfError(error), whatAndNext(error))
-  }
-
-  async function sleepUntilDue(): Promise<void> {
-    const woken = new AbortController()
-    wake = () => woken.abort()
-    const end = () => woken.abort()
-    stopping.addEventListener('abort', end, { once: true })
-    const messages = setInterval(() => {
-      if ((parts.journal.nextMessageAt() ?? Number.POSITIVE_INFINITY) <= parts.now()) end()
-    }, messagesEvery)
-    try {
-      await parts.clock.sleep(Math.max(shortestPause, lookAt - parts.now()), woken.signal)
-      if (!stopping.aborted) await parts.clock.sleep(settle, stopping)
-    } finally {
-      clearInterval(messages)
-      wake = () => undefined
-      stopping.removeEventListener('abort', end)
-    }
-  }
-
   return {
-    pullRequestHint() {
-      lookAt = 0
-      wake()
+    isDue: () => now() >= lookAt,
+    async act() {
+      const outlook = about.outlook()
+      lookAt = now() + shortestLook
+      const open = await forge.openPullRequests(parts.settings.branch)
+      told.teller.well('gitea', 'it answers again')
+      const loaded = await inForce(parts, memory)
+      await settleProposals(forge, parts, { open, policies: loaded.state.services }).catch(
+        (error: unknown) => {
+          if (isAboutAll(error)) throw error
+          tellFailed(told, error)
+        },
+      )
+      if (outlook !== null) await plans.tell(open, outlook)
+      const merges = await mergeOwn(forge, parts, { open, loaded })
+      for (const each of merges) tellMerge(each)
+      const present = new Set(merges.map((each) => each.proposal.number))
+      for (const number of waits.keys()) if (!present.has(number)) waits.delete(number)
+      // In 1.22 a status that turns green sends no webhook.
+      const isSoon = merges.some(
+        ({ result, proposal }) => result === 'waits' && now() - proposal.at < soonGreen,
+      )
+      if (!isSoon) lookAt = now() + Math.max(shortestLook, loaded.state.host.poll)
+      told.teller.well('gitea work', 'it goes on')
+      journal.forgetProposals(mostProposals)
     },
-    bumpHint: () => wake(),
-    async run() {
-      while (!stopping.aborted) {
-        try {
-          await turn()
-          told.teller.well('gitea work', 'it goes on')
-        } catch (error) {
-          if (!stopping.aborted) tellFailed(error)
-        }
-        if (!stopping.aborted) await sleepUntilDue()
-      }
+  }
+}
+
+/** Pull requests that ended long ago are of no use to anybody here. */
+const mostProposals = 1_000
+
+function sweeping(parts: Parts, { told }: About): Duty {
+  const memory: Memory = newMemory()
+  const sweeper: Sweeper = { registries: connectRegistries({ now: parts.now }), parts, told: told.teller }
+  /** A host that cannot be read is no reason to read it twice a second. */
+  let readAt = 0
+  let all = false
+  return {
+    async isDue() {
+      const isHinted = dueHints(parts).length > 0
+      if (!isHinted && parts.now() < readAt) return false
+      readAt = parts.now() + shortestLook
+      all = isSweepDue(parts, (await inForce(parts, memory)).state.host)
+      return all || isHinted
+    },
+    async act() {
+      const found = await sweepVersions(sweeper, await inForce(parts, memory), { all })
+      for (const candidate of found) parts.journal.post(bumpMessage(candidate, parts.now()), parts.now())
+      const what = found.map((each) => `${each.service} ${each.to.tag}`).join(', ')
+      told.looked(`registries were asked: ${what === '' ? 'nothing newer that may be proposed' : what}`)
     },
   }
 }

@@ -72,7 +72,7 @@ create table if not exists backups (
 create table if not exists outbox (
   id integer primary key autoincrement, kind text not null, subject text not null, slot text not null,
   content text not null, at integer not null, attempts integer not null default 0, next_at integer not null,
-  problem text not null default '', taken integer not null default 0
+  problem text not null default '', taken integer not null default 0, refused_at integer
 ) strict;
 create index if not exists outbox_by_subject on outbox (subject, id);
 create table if not exists deliveries (id text primary key, at integer not null) strict;

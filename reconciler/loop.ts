@@ -1,4 +1,4 @@
-import { announcePass, announcing } from './announce.ts'
+import { announceFailure, announcePass, announcing } from './announce.ts'
 import { askedOperations } from './asked-operations.ts'
 import { rememberPass } from './current-status.ts'
 import { isDrift, watchProject } from './drift-watch.ts'
@@ -158,6 +158,7 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
       return untilNextLook(parts, state.outlook)
     } catch (error) {
       state.lastError = { message: sentenceOf(error), at: parts.now() }
+      if (!stopping.aborted) announceFailure(parts)
       requests.fail(error)
       const pause = Math.min(shortestBackoff * 2 ** failures, longestBackoff)
       failures += 1

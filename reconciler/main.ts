@@ -181,7 +181,8 @@ function hooksOf(
     hint: (why) => loop.trigger(why),
     pullRequestHint: () => gitea?.pullRequestHint(),
     hintRepository: (repository) => journal.hintRepository(repository, now()),
-    bumpHint: () => gitea?.bumpHint(),
+    // What is stored is looked for twice a second.
+    bumpHint: () => undefined,
     refused: (what) => log.warn('webhooks', what),
     now,
   }

@@ -77,8 +77,11 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
   }
 }
 
-/** @throws SamovarError `settings-invalid` when it is not known which repository of Gitea it is */
-function forgeOf(settings: Settings, stopping: AbortSignal | undefined): Forge | null {
+/**
+ * Null when no Gitea is named, or no token. Nothing is asked yet.
+ * @throws SamovarError `settings-invalid` when it is not known which repository of Gitea it is
+ */
+export function forgeOf(settings: Settings, stopping?: AbortSignal): Forge | null {
   const { giteaToken } = settings
   const address = repositoryInForge(settings)
   if (address === null || giteaToken === null) return null

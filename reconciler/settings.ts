@@ -101,11 +101,7 @@ export function readSettings(
     listen: listenOf(text('SAMOVAR_LISTEN', '127.0.0.1:9797'), problems),
     giteaUrl: giteaUrl === '' ? null : giteaUrl.replace(/\/+$/, ''),
     giteaToken: madeSecret('SAMOVAR_GITEA_TOKEN'),
-    giteaAdmin: adminOf(
-      text('SAMOVAR_GITEA_ADMIN_USER', ''),
-      secret('SAMOVAR_GITEA_ADMIN_PASSWORD'),
-      problems,
-    ),
+    giteaAdmin: adminOf(text('SAMOVAR_GITEA_ADMIN_USER', ''), environment, problems),
     madeSecrets: {
       giteaToken: resolve(text('SAMOVAR_GITEA_TOKEN_FILE', join(stateDir, 'gitea-token'))),
       webhookSecret: resolve(text('SAMOVAR_WEBHOOK_SECRET_FILE', join(stateDir, 'webhook-secret'))),
@@ -152,11 +148,19 @@ function secretText(
   }
 }
 
-function adminOf(user: string, password: Secret | null, problems: string[]): Settings['giteaAdmin'] {
-  if (user !== '' && password !== null) return { user, password }
-  if (user !== '') problems.push('SAMOVAR_GITEA_ADMIN_USER is set, but SAMOVAR_GITEA_ADMIN_PASSWORD is not')
-  if (password !== null)
-    problems.push('SAMOVAR_GITEA_ADMIN_PASSWORD is set, but SAMOVAR_GITEA_ADMIN_USER is not')
+function adminOf(
+  user: string,
+  environment: Record<string, string | undefined>,
+  problems: string[],
+): Settings['giteaAdmin'] {
+  const name = 'SAMOVAR_GITEA_ADMIN_PASSWORD'
+  const before = problems.length
+  const password = secretText(environment, name, problems)
+  if (user !== '' && password) return { user, password: secretOf(password) }
+  // A file that cannot be read was told already.
+  const isTold = problems.length > before
+  if (user !== '' && !isTold) problems.push(`SAMOVAR_GITEA_ADMIN_USER is set, but ${name} (or _FILE) is not`)
+  if (password) problems.push(`${name} (or _FILE) is set, but SAMOVAR_GITEA_ADMIN_USER is not`)
   return null
 }
 

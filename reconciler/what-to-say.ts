@@ -3,6 +3,7 @@ import { durationInWords } from './health/clock.ts'
 import { isAboutData } from './journal/data-records.ts'
 import type { Operation } from './journal/operation.ts'
 import type { Change } from './plan/change.ts'
+import type { Plan } from './plan/plan.ts'
 import type { PassReport } from './reconcile.ts'
 
 /** A status and the commit it belongs to. */
@@ -36,7 +37,11 @@ export function saidOfEnd(operation: Operation, links: Links): Said | null {
     case 'untouched':
       return saidOf(operation, { state: 'failure', description: `not rolled out: ${reason}` }, links)
     case 'stuck':
-      return saidOf(operation, { state: 'error', description: `stuck, a person must look: ${reason}` }, links)
+      return saidOf(
+        operation,
+        { state: 'error', description: `stuck, a person must look (docs/operating.md): ${reason}` },
+        links,
+      )
     case 'running':
       return null
     default:
@@ -61,11 +66,25 @@ export function saidOfPass(report: PassReport, broken: ReadonlySet<string>): Sai
   const held = plan.changes.filter((change) => change.action !== 'none' && change.held !== null)
   for (const change of held) {
     if (change.drift || broken.has(change.service)) continue
-    said.push({ sha: commit, status: service(change.service, 'pending', `waits: ${change.held}`) })
+    const isBad = /^(quarantined|stuck)\b/.test(change.held ?? '')
+    const words = isBad ? (change.held ?? '') : `waits: ${change.held}`
+    said.push({ sha: commit, status: service(change.service, isBad ? 'failure' : 'pending', words) })
   }
   said.push({ sha: commit, status: hostStatus(plan.changes, held, broken) })
   return said
 }
+
+/** What is said when a pass finds something to do, which may take it minutes; null when there is nothing. */
+export function saidOfLook({ commit, changes }: Plan): Said | null {
+  const open = changes.filter((each) => each.action !== 'none' && each.held === null && !each.drift)
+  return open.length === 0 ? null : { sha: commit, status: hostStatus(open, [], new Set()) }
+}
+
+/** What is said of the commit in force when a pass could not even look. The reason may name what is nobody's business. */
+export const saidOfFailure = (commit: string): Said => ({
+  sha: commit,
+  status: host('error', 'the host could not be looked at; samovar status says why'),
+})
 
 function hostStatus(changes: Change[], held: Change[], broken: ReadonlySet<string>): CommitStatus {
   const bad = changes.filter((change) => broken.has(change.service)).map((change) => change.service)
@@ -92,7 +111,13 @@ function saidOf(
   return { sha: operation.commit, status: { ...status, targetUrl: links.operation(operation.id) } }
 }
 
-const service = (name: string, state: CommitStatus['state'], description: string): CommitStatus => ({
+/** These two mean the host as a whole and the plan of a pull request. */
+const taken = new Set(['host', 'plan'])
+
+const service = (name: string, state: CommitStatus['state'], description: string): CommitStatus =>
+  said(taken.has(name) ? `${name} (service)` : name, state, description)
+
+const said = (name: string, state: CommitStatus['state'], description: string): CommitStatus => ({
   context: `samovar/${name}`,
   state,
   description,
@@ -100,7 +125,7 @@ const service = (name: string, state: CommitStatus['state'], description: string
 })
 
 const host = (state: CommitStatus['state'], description: string): CommitStatus =>
-  service('host', state, description)
+  said('host', state, description)
 
 function versions({ kind, from, to }: Operation): string {
   if (kind === 'remove') return `the end of ${from?.tag ?? 'it'}`

@@ -10,11 +10,12 @@ import {
 } from '../gitea/bootstrap.ts'
 import { dryRunOf } from '../gitea/bootstrap-dry-run.ts'
 import { bootstrapNotes } from '../gitea/bootstrap-notes.ts'
+import { publicKeyIn } from '../gitea/bootstrap-repository.ts'
 import { repositoryInForge } from '../gitea/forge-address.ts'
 import { planContext, validateContext } from '../gitea/protection.ts'
 import { secretFiles } from '../gitea/secret-files.ts'
 import { connectSetup } from '../gitea/setup-calls.ts'
-import { readSettings, type Settings } from '../settings.ts'
+import { readSettings, type Settings, stateFolder } from '../settings.ts'
 import { type Console, printable } from './console.ts'
 import { type Call, exit, type Verb } from './verb.ts'
 
@@ -23,7 +24,7 @@ export const bootstrapVerb: Verb = {
   usage: '[--dry-run] [...]',
   summary: 'make Gitea ready: repository, bot account, token, webhook, labels, branch protection',
   about:
-    'Signs in to SAMOVAR_GITEA_URL as the administrator SAMOVAR_GITEA_ADMIN_USER with SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE) and\nmakes what is missing for SAMOVAR_GITEA_REPOSITORY. What is there already is compared and kept, with what people added to it: run\nagain it changes nothing. Tokens and secrets go to files that only their owner may read, never to the screen.\ndocs/gitea.md explains each step.',
+    'Signs in to SAMOVAR_GITEA_URL as the administrator SAMOVAR_GITEA_ADMIN_USER with SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE) and\nmakes what is missing for SAMOVAR_GITEA_REPOSITORY. What is there already is compared and kept, with what people added to it: run\nagain it changes nothing. Tokens and secrets go to files that only their owner may read, never to the screen.\nSAMOVAR_STATE_DIR is /var/lib/samovar when not set. docs/gitea.md explains each step.',
   exits: [
     [exit.fine, 'Gitea is ready, or would be'],
     [exit.error, 'something was refused; what was done so far stays, and the next run goes on'],
@@ -47,9 +48,9 @@ export const bootstrapVerb: Verb = {
     '--hook-url URL': 'where Gitea calls; SAMOVAR_PUBLIC_URL/hooks/gitea when not named',
     '--deploy-key FILE.pub': 'public key that may fetch the repository',
     '--token-file PATH':
-      'where the token goes; SAMOVAR_GITEA_TOKEN_FILE or STATE_DIR/gitea-token when not named',
+      'where the token goes; SAMOVAR_GITEA_TOKEN_FILE or gitea-token in SAMOVAR_STATE_DIR when not named',
     '--secret-file PATH':
-      'the same for the webhook secret; SAMOVAR_WEBHOOK_SECRET_FILE or STATE_DIR/webhook-secret',
+      'the same for the webhook secret; SAMOVAR_WEBHOOK_SECRET_FILE or webhook-secret in SAMOVAR_STATE_DIR',
     '--renew': 'make token and webhook secret anew, and take the old ones back',
   },
   names: [0, 0],
@@ -73,8 +74,8 @@ async function runBootstrap({ options, console }: Call) {
     tell(console, step, dryRun)
   }
   const version = await parts.setup.version()
-  const notes = bootstrapNotes({ wanted, version, url })
-  const environment = environmentFor(settings, wanted, url)
+  const notes = bootstrapNotes({ wanted, url, steps })
+  const environment = environmentFor(settings, wanted, { url, steps })
   console.document({ url, version, dryRun, steps, notes, environment })
   for (const note of notes) console.line(`\nnote: ${note}`)
   console.line(`\nThe daemon finds it with${dryRun ? ' (after a run without --dry-run)' : ''}:`)
@@ -99,13 +100,14 @@ function readWanted(
     problems.push('SAMOVAR_GITEA_ADMIN_USER and SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE) are not set')
   const choices = readChoices(settings, text, problems)
   if (problems.length > 0 || address === null || 'problem' in address || settings.giteaAdmin === null)
-    throw new SamovarError('settings-invalid', problems.join('\n'))
+    throw new SamovarError('settings-invalid', problems.join('\n'), {
+      next: 'Correct the options and variables above, then run bootstrap again.',
+    })
   const [owner = '', name = ''] = address.fullName.split('/')
   const wanted = {
     owner,
     name,
     branch: settings.branch,
-    bot: text('bot') ?? 'samovar',
     requiredStatuses: options['without-actions'] === true ? [planContext] : [planContext, validateContext],
     renew: options['renew'] === true,
     tokenFile: resolve(text('token-file') ?? settings.madeSecrets.giteaToken),
@@ -117,11 +119,19 @@ function readWanted(
   return { url: address.url, admin: settings.giteaAdmin, wanted }
 }
 
+/** As Gitea has it for new accounts, 40 characters at most. */
+const login = /^(?=.{1,40}$)[a-z\d]+(?:[-._][a-z\d]+)*$/i
+
 function readChoices(
   settings: Settings,
   text: (name: string) => string | null,
   problems: string[],
-): Pick<BootstrapWanted, 'approvals' | 'hookUrl' | 'deployKey'> {
+): Pick<BootstrapWanted, 'bot' | 'approvals' | 'hookUrl' | 'deployKey'> {
+  const bot = text('bot') ?? 'samovar'
+  if (!login.test(bot))
+    problems.push(
+      `--bot is "${bot}"; expected a login of Gitea such as samovar (letters, digits, single . _ - between them)`,
+    )
   const approvals = text('approvals') ?? '0'
   if (!/^\d{1,2}$/.test(approvals))
     problems.push(`--approvals is "${approvals}"; expected a number such as 1`)
@@ -131,7 +141,7 @@ function readChoices(
     problems.push(
       `--hook-url is "${hookUrl}"; expected a URL such as https://samovar.example.com/hooks/gitea`,
     )
-  return { approvals: Number(approvals), hookUrl, deployKey: publicKey(text('deploy-key'), problems) }
+  return { bot, approvals: Number(approvals), hookUrl, deployKey: publicKey(text('deploy-key'), problems) }
 }
 
 /** Null when it comes from a file, which can be written anew. */
@@ -141,7 +151,12 @@ const givenAsValue = (settings: Settings, name: string, secret: Settings['giteaT
 function publicKey(file: string | null, problems: string[]): string | null {
   if (file === null) return null
   try {
-    return readFileSync(file, 'utf8')
+    const line = readFileSync(file, 'utf8')
+    if (publicKeyIn(line) !== null) return line
+    problems.push(
+      `${file} (--deploy-key) holds no public key; expected one line such as \`ssh-ed25519 AAAA... comment\``,
+    )
+    return null
   } catch (error) {
     problems.push(
       `--deploy-key names ${file}, which cannot be read (${(error as NodeJS.ErrnoException).code})`,
@@ -161,18 +176,30 @@ function tell(console: Console, step: BootstrapStep, dryRun: boolean): void {
   )
 }
 
-/** What is set by value stays so; everything else is a path or an address, nothing secret. */
-function environmentFor(settings: Settings, wanted: BootstrapWanted, url: string): Record<string, string> {
+/** What the daemon needs of it. What is set by value stays so; the rest are paths and addresses, nothing secret. */
+function environmentFor(
+  settings: Settings,
+  wanted: BootstrapWanted,
+  { url, steps }: { url: string; steps: BootstrapStep[] },
+): Record<string, string> {
+  const isTokenKept = wanted.token !== null && isKept(steps.find((step) => step.what === 'token'))
+  const isSecretGiven = wanted.hookUrl === null || wanted.webhookSecret !== null
+  const unlessUsual = (name: string, value: string, usual: string) =>
+    value === usual ? {} : { [name]: value }
   return {
     // Without a password that may stand in it.
     SAMOVAR_REPOSITORY: settings.repository
       ? readAddress(settings.repository).url
       : `${url}/${wanted.owner}/${wanted.name}.git`,
+    ...unlessUsual('SAMOVAR_BRANCH', settings.branch, 'main'),
+    ...unlessUsual('SAMOVAR_DIRECTORY', settings.directory, 'desired-state'),
+    ...unlessUsual('SAMOVAR_STATE_DIR', settings.stateDir, stateFolder({})),
     SAMOVAR_GITEA_URL: url,
     SAMOVAR_GITEA_REPOSITORY: `${wanted.owner}/${wanted.name}`,
-    SAMOVAR_GITEA_TOKEN_FILE: wanted.tokenFile,
-    ...(wanted.hookUrl === null || wanted.webhookSecret !== null
-      ? {}
-      : { SAMOVAR_WEBHOOK_SECRET_FILE: wanted.secretFile }),
+    ...(isTokenKept ? {} : { SAMOVAR_GITEA_TOKEN_FILE: wanted.tokenFile }),
+    ...(isSecretGiven ? {} : { SAMOVAR_WEBHOOK_SECRET_FILE: wanted.secretFile }),
+    ...(settings.publicUrl === null ? {} : { SAMOVAR_PUBLIC_URL: settings.publicUrl }),
   }
 }
+
+const isKept = (step: BootstrapStep | undefined): boolean => step?.result === 'already so'

@@ -10,7 +10,7 @@ export const doctorVerb: Verb = {
   usage: '',
   summary: 'check everything a pass needs, with the next step for what is missing',
   about:
-    'Checks settings, state directory, Git, Compose, engine, disk, desired state, registries, stores for backups and database\nservers. Changes nothing but a small object in each store, which is written, read and removed.',
+    'Checks settings, state directory, Compose, engine, disk, Git, desired state, Gitea, registries, stores for backups and\ndatabase servers. Changes nothing but a small object in each store, which is written, read and removed.',
   exits: [
     [exit.fine, 'everything a pass needs is there'],
     [exit.error, 'something is missing; the lines say what to do'],
@@ -44,8 +44,11 @@ function settingsOrProblem(): Settings | Error {
   }
 }
 
+/** `gitea repository` is the longest. */
+const nameWidth = 16
+
 function tell(console: Console, check: Examined): void {
   const mark = check.ok ? console.paint('green', 'ok     ') : console.paint('red', 'problem')
-  console.line(`${mark}  ${check.name.padEnd(15)}  ${printable(check.said)}`)
-  if (check.next !== null) console.line(`         ${' '.repeat(15)}  next: ${printable(check.next)}`)
+  console.line(`${mark}  ${check.name.padEnd(nameWidth)}  ${printable(check.said)}`)
+  if (check.next !== null) console.line(`         ${' '.repeat(nameWidth)}  next: ${printable(check.next)}`)
 }

@@ -23,7 +23,7 @@ export const retryVerb: Verb = {
   names: [1, 1],
   run: (call) =>
     change(call, (journal, service) => {
-      const lifted = [journal.retry(service), journal.allowVersions(service, null)]
+      const lifted = [journal.retry(service), journal.allowVersions(service)]
       return lifted.includes(true)
         ? `${service} may be tried again`
         : `${service} was neither quarantined nor stuck nor waiting: there is nothing to lift`

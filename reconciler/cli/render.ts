@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { readDesiredState } from '../desired-state/read.ts'
 import { SamovarError } from '../errors.ts'
-import { readSettings } from '../settings.ts'
-import { renderDiunConfiguration, renderDiunImages } from '../version-bumps/render-diun.ts'
+import { readSettings, type Settings } from '../settings.ts'
+import { type DiunEndpoint, renderDiunConfiguration, renderDiunImages } from '../version-bumps/render-diun.ts'
 import { findingLines, rootOf } from './validate.ts'
 import { type Call, exit, type Verb } from './verb.ts'
 import { plural } from './wording.ts'
@@ -37,10 +37,22 @@ async function render({ names, options, console }: Call) {
     console.problem(`${plural(findings.length, 'finding')}; next: correct the lines above and run it again`)
     return exit.error
   }
-  const address = publicUrl ?? `http://${listen.host}:${listen.port}`
   const text = options['config']
-    ? renderDiunConfiguration(state, `${address}/hooks/diun`)
+    ? renderDiunConfiguration(state, endpointFor(publicUrl, listen))
     : renderDiunImages(state)
   process.stdout.write(text)
   return exit.fine
+}
+
+/** An address that every machine has of its own leads a container to itself. */
+function endpointFor(publicUrl: string | null, { host, port }: Settings['listen']): DiunEndpoint {
+  if (publicUrl !== null) return { url: `${publicUrl}/hooks/diun`, remark: null }
+  const isEverywhere = /^(?:localhost|127\..*|0\.0\.0\.0|::1?|)$/.test(host)
+  const written = isEverywhere ? 'SAMOVAR-AS-DIUN-REACHES-IT' : host.includes(':') ? `[${host}]` : host
+  return {
+    url: `http://${written}:${port}/hooks/diun`,
+    remark: isEverywhere
+      ? 'set SAMOVAR_PUBLIC_URL, or name the address of the Docker bridge, such as 172.17.0.1, here and in SAMOVAR_LISTEN'
+      : null,
+  }
 }

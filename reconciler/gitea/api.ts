@@ -9,6 +9,8 @@ export type ApiOptions = {
   authorization: () => string | undefined
   /** What is to be corrected when the credentials are not accepted. */
   credentials: string
+  /** A sentence on where new ones come from. */
+  newCredentials?: string
   signal?: AbortSignal
   patience?: Partial<Patience>
 }
@@ -174,7 +176,11 @@ function refusalOf(answer: Answer, call: string, options: ApiOptions): SamovarEr
       'forge-unreachable',
       `Gitea does not accept ${options.credentials} (${sentence})`,
       {
-        next: `Check ${options.credentials}: it may be missing, expired or deleted.`,
+        next: [
+          `Check ${options.credentials}: it may be missing, expired or deleted.`,
+          ...(options.newCredentials === undefined ? [] : [options.newCredentials]),
+        ].join(' '),
+        cause: new ForgeRefusal(answer.status, sentence),
       },
     )
   if (answer.status >= 500)

@@ -51,8 +51,11 @@ export async function botToken(parts: BootstrapParts, wanted: BootstrapWanted): 
   const { bot, renew, tokenFile } = wanted
   const atHand = wanted.token ?? files.read(tokenFile)
   const known = await setup.tokens(bot)
-  const unfit = atHand === null ? 'there was none at hand' : await whyUnfit(parts, wanted, known, atHand)
   const where = wanted.token === null ? tokenFile : 'SAMOVAR_GITEA_TOKEN'
+  const unfit =
+    atHand === null
+      ? 'there was none at hand'
+      : await whyUnfit(parts, wanted, { known, token: atHand, where })
   if (unfit === null && !renew) return { what: 'token', name: where, result: 'already so', details: [] }
 
   const token = await newToken(parts, wanted, known)
@@ -70,6 +73,7 @@ export async function botToken(parts: BootstrapParts, wanted: BootstrapWanted): 
     name: tokenFile,
     result: ours.length === 0 ? 'made' : 'changed',
     details: [...(ours.length === 0 && atHand === null ? [] : [why ?? '']), ...rest],
+    ...(atHand !== null || renew ? { replacesSecret: true } : {}),
   }
 }
 
@@ -78,9 +82,13 @@ async function prove(parts: BootstrapParts, wanted: BootstrapWanted, token: stri
   const seen = parts.withToken(token)
   const { login } = await seen.currentUser().catch(withAdvice(wanted.bot))
   if (login.toLowerCase() !== wanted.bot.toLowerCase())
-    throw new SamovarError('forge-refused', `the new token is one of ${login}, not of ${wanted.bot}`)
+    throw new SamovarError('forge-refused', `the new token is one of ${login}, not of ${wanted.bot}`, {
+      next: `Remove ${wanted.tokenFile} and run bootstrap again.`,
+    })
   if ((await seen.repository(wanted.owner, wanted.name)) === null)
-    throw new SamovarError('forge-refused', `${wanted.bot} may not see ${wanted.owner}/${wanted.name}`)
+    throw new SamovarError('forge-refused', `${wanted.bot} may not see ${wanted.owner}/${wanted.name}`, {
+      next: 'Look at Collaborators in the settings of the repository, then run bootstrap again.',
+    })
 }
 
 const tokenName = ({ owner, name }: BootstrapWanted): string => `samovar ${owner}/${name}`
@@ -92,11 +100,10 @@ const isOurs = (token: AccessToken, wanted: BootstrapWanted): boolean =>
 async function whyUnfit(
   parts: BootstrapParts,
   wanted: BootstrapWanted,
-  known: AccessToken[],
-  token: string,
+  { known, token, where }: { known: AccessToken[]; token: string; where: string },
 ): Promise<string | null> {
   const listed = known.find((each) => token.endsWith(each.lastEight) && each.lastEight !== '')
-  if (listed === undefined) return `the one at hand is none of ${wanted.bot}`
+  if (listed === undefined) return `the token in ${where} is not one of ${wanted.bot}'s`
   const missing = tokenScopes.filter(
     (scope) => !listed.scopes.includes(scope) && !listed.scopes.includes('all'),
   )

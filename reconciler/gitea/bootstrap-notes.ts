@@ -1,32 +1,54 @@
-import type { BootstrapWanted } from './bootstrap.ts'
+import type { BootstrapStep, BootstrapWanted } from './bootstrap.ts'
 import { protectedPaths } from './protection.ts'
 
 /**
  * What Gitea does not say and people find out late. Pure.
  *
- * @param about `version` as Gitea tells it, `url` as Samovar reaches it
+ * @param about `url` as Samovar reaches Gitea, `steps` that were done, or would be
  */
-export function bootstrapNotes(about: { wanted: BootstrapWanted; version: string; url: string }): string[] {
-  const { wanted, version, url } = about
-  const [major = 0, minor = 0] = version.split('.').map(Number)
+export function bootstrapNotes(about: {
+  wanted: BootstrapWanted
+  url: string
+  steps: BootstrapStep[]
+}): string[] {
+  const { wanted, url, steps } = about
   const notes: string[] = []
   if (wanted.hookUrl !== null && isNear(wanted.hookUrl))
     notes.push(
-      `Gitea calls public addresses only until it is told otherwise, and says so nowhere but under "recent deliveries" of the hook. ${hostOf(wanted.hookUrl)} looks like a private one: set GITEA__webhook__ALLOWED_HOST_LIST=${hostOf(wanted.hookUrl)} for Gitea.`,
+      `By default Gitea calls public addresses only. ${hostOf(wanted.hookUrl)} looks like a private one. Set GITEA__webhook__ALLOWED_HOST_LIST=external,${hostOf(wanted.hookUrl)} for Gitea and restart it; keep what is already in that list. A refused call shows only under "Recent Deliveries" of the webhook.`,
     )
   if (wanted.approvals > 0)
     notes.push(
-      `${wanted.approvals} approvals are required, also of what \`policy: automatic\` proposes: ${wanted.bot} merges those by itself only after people approved them. An author cannot approve what is his own.`,
+      `${wanted.approvals === 1 ? '1 approval is' : `${wanted.approvals} approvals are`} required, also of what \`policy: automatic\` proposes: ${wanted.bot} merges those by itself only after people approved them. An author cannot approve what is his own.`,
     )
-  notes.push(
-    `Nobody can merge a change of ${protectedPaths.join(', ')} into ${wanted.branch} as long as the branch protection names it: lift that line for the moment it takes.`,
-  )
-  if ((major > 1 || minor >= 26) && isNear(url))
+  if (steps.some((step) => step.what === 'branch protection' && isDone(step)))
     notes.push(
-      `Gitea ${version} writes links as it was called, so Samovar's may begin with ${url}: set GITEA__server__PUBLIC_URL_DETECTION=never for Gitea.`,
+      `To change a workflow: Settings, Branches, edit ${wanted.branch}, take ${protectedPaths.join(', ')} out of "Protected file patterns", merge, run bootstrap again.`,
     )
-  return notes
+  if (isNear(url))
+    notes.push(
+      `Links to pull requests will begin with ${url}, which people may not reach. Set SAMOVAR_GITEA_URL to Gitea's ROOT_URL.`,
+    )
+  return [...notes, ...notesOfSecrets(wanted, steps)]
 }
+
+/** A daemon reads both when it starts. */
+function notesOfSecrets(wanted: BootstrapWanted, steps: BootstrapStep[]): string[] {
+  const token = steps.find((step) => step.what === 'token')
+  const isInFileNow = wanted.token !== null && token !== undefined && isDone(token)
+  return [
+    ...(isInFileNow
+      ? [
+          `SAMOVAR_GITEA_TOKEN is no longer used: remove it from the daemon's environment, the new token is in ${wanted.tokenFile}.`,
+        ]
+      : []),
+    ...(steps.some((step) => step.replacesSecret)
+      ? ['The token or the webhook secret is new: restart the daemon.']
+      : []),
+  ]
+}
+
+const isDone = ({ result }: BootstrapStep): boolean => result === 'made' || result === 'changed'
 
 const hostOf = (url: string): string => new URL(url).hostname.replaceAll(/^\[|\]$/g, '')
 

@@ -53,21 +53,21 @@ export async function repository({ setup }: BootstrapParts, wanted: BootstrapWan
   return { ...step, result: 'already so', details }
 }
 
-/** May fetch, never push. */
+/**
+ * May fetch, never push.
+ *
+ * @param line in which `publicKeyIn` finds a key
+ */
 export async function deployKey(
   { setup }: BootstrapParts,
   { owner: ownerName, name }: BootstrapWanted,
   line: string,
 ): Promise<BootstrapStep> {
   const address = { owner: ownerName, name }
-  const key = keyOf(line)
-  if (key === null)
-    throw new SamovarError('settings-invalid', 'the file of --deploy-key has no public key', {
-      next: 'Name the .pub file: one line such as `ssh-ed25519 AAAA... comment`.',
-    })
+  const key = publicKeyIn(line) ?? line.trim()
   const title = `samovar ${createHash('sha256').update(key).digest('hex').slice(0, 8)}`
   const step = { what: 'deploy key', name: title } as const
-  const known = (await setup.deployKeys(address)).find((each) => keyOf(each.key) === key)
+  const known = (await setup.deployKeys(address)).find((each) => publicKeyIn(each.key) === key)
   if (known !== undefined) {
     const details = known.readOnly
       ? []
@@ -78,8 +78,8 @@ export async function deployKey(
   return { ...step, result: made === 'created' ? 'made' : 'already so', details: ['may fetch, not push'] }
 }
 
-/** Kind and key, without the comment. A private key is none. */
-function keyOf(line: string): string | null {
+/** Kind and key, without the comment; null when there is none, as in the file of a private key. */
+export function publicKeyIn(line: string): string | null {
   const match = /^((?:ssh|ecdsa|sk)-[\w@.-]+) +([A-Za-z0-9+/=]+)/.exec(line.trim())
   return match === null ? null : `${match[1]} ${match[2]}`
 }
@@ -110,7 +110,7 @@ export async function protection({ setup }: BootstrapParts, wanted: BootstrapWan
         ...step,
         result: 'left out',
         details: [
-          'nothing was pushed yet, and a protected branch refuses that: push, then run bootstrap again',
+          'Gitea knows of no push yet, and a protected branch refuses the first one: push, wait a moment, then run bootstrap again',
         ],
       }
     if ((await setup.createProtection(address, complete)) === 'created')

@@ -60,7 +60,10 @@ async function replaceHook(
   if (given === null) files.write(secretFile, secret)
   await setup.createHook(addressOf(wanted), { url, secret, events, branchFilter: '*', active: true })
   const details = [given === null ? `new secret in ${secretFile}` : 'with SAMOVAR_WEBHOOK_SECRET']
-  return { what: 'webhook', name: url, result: hooks.length === 0 ? 'made' : 'changed', details }
+  const step = { what: 'webhook', name: url, details } as const
+  return hooks.length === 0
+    ? { ...step, result: 'made' }
+    : { ...step, result: 'changed', replacesSecret: true }
 }
 
 const addressOf = ({ owner, name }: BootstrapWanted): Address => ({ owner, name })

@@ -1,7 +1,8 @@
-import { codeOf, SamovarError } from '../errors.ts'
+import { codeOf, SamovarError, sentenceOf } from '../errors.ts'
 import { botAccess, botAccount, botToken } from './bootstrap-account.ts'
 import { deployKey, labels, owner, protection, repository } from './bootstrap-repository.ts'
 import { webhook } from './bootstrap-webhook.ts'
+import { refusalStatus } from './refusal.ts'
 import type { SecretFiles } from './secret-files.ts'
 import type { Setup } from './setup-calls.ts'
 
@@ -51,6 +52,8 @@ export type BootstrapStep = {
   result: 'made' | 'changed' | 'already so' | 'left out'
   /** What is different now, or what is worth knowing. */
   details: string[]
+  /** A running daemon may have the token or secret that was there before. */
+  replacesSecret?: true
 }
 
 /**
@@ -77,7 +80,7 @@ export async function* bootstrap(
 }
 
 async function mustBeAdministrator(setup: Setup, wanted: BootstrapWanted): Promise<void> {
-  const user = await setup.currentUser().catch(aboutCredentials)
+  const user = await setup.currentUser().catch(aboutCredentials(setup.webUrl))
   if (!user.admin)
     throw new SamovarError('forge-refused', `${user.login} is not an administrator of Gitea`, {
       next: 'Set SAMOVAR_GITEA_ADMIN_USER to an administrator; `gitea admin user list --admin` names them.',
@@ -93,13 +96,16 @@ async function mustBeAdministrator(setup: Setup, wanted: BootstrapWanted): Promi
 }
 
 /** Nothing but address and credentials can be wrong yet. */
-function aboutCredentials(error: unknown): never {
-  throw new SamovarError(
-    codeOf(error) ?? 'forge-unreachable',
-    error instanceof Error ? error.message : String(error),
-    {
-      next: 'Check SAMOVAR_GITEA_URL, SAMOVAR_GITEA_ADMIN_USER and SAMOVAR_GITEA_ADMIN_PASSWORD. An account that must change its password is refused everything until it has; one with two factors cannot use its password here: make another administrator for this.',
+const aboutCredentials =
+  (url: string) =>
+  (error: unknown): never => {
+    const status = refusalStatus(error) ?? (error instanceof Error ? refusalStatus(error.cause) : undefined)
+    const isRefused = status === 401 || status === 403
+    if (!isRefused && error instanceof SamovarError && error.advises) throw error
+    throw new SamovarError(codeOf(error) ?? 'forge-unreachable', sentenceOf(error), {
+      next: isRefused
+        ? 'Check SAMOVAR_GITEA_ADMIN_USER and SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE). An account that must change its password is refused everything until it has; one with two factors cannot use its password here: make another administrator for this.'
+        : `Check SAMOVAR_GITEA_URL: ${url} does not answer as Gitea. Is it running, and is the path right?`,
       cause: error,
-    },
-  )
-}
+    })
+  }

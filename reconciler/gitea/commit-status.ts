@@ -15,9 +15,10 @@ export function statusMessage(sha: string, status: CommitStatus): NewMessage {
 
 /** On one line, at most 140 characters, cut at a word. */
 export function shortened(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim()
+  const line = text.toWellFormed().replaceAll(/\s+/g, ' ').trim()
   if (line.length <= longest) return line
-  const cut = line.slice(0, longest - 1)
+  // Half of a surrogate pair would come back as another character, and be posted again and again.
+  const cut = line.slice(0, longest - 1).replace(/\p{Cs}$/u, '')
   const space = cut.lastIndexOf(' ')
   return `${space > longest / 2 ? cut.slice(0, space) : cut}…`
 }

@@ -34,6 +34,7 @@ export function connectForge(options: ForgeOptions): Forge {
       return token === undefined ? undefined : `token ${token}`
     },
     credentials: 'SAMOVAR_GITEA_TOKEN',
+    newCredentials: '`samovar bootstrap` makes a new one.',
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.patience === undefined ? {} : { patience: options.patience }),
   })

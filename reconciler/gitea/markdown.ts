@@ -3,8 +3,11 @@
  * mention, an image or HTML.
  */
 
-/** Control characters and those that turn the direction of writing, which make text look like another. */
-const unseen = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu
+/**
+ * Control characters, and those that nobody sees or that turn the direction of writing, which make text look like
+ * another. Half of a surrogate pair would come back as another character and never be equal to what was said.
+ */
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}]/gu
 
 /** One line as code; `|` is kept out of the way of tables. */
 export function code(text: string, longest = 200): string {
@@ -26,7 +29,7 @@ export function block(text: string, longest = 8_000): string {
 }
 
 const bounded = (text: string, longest: number): string =>
-  text.length <= longest ? text : `${text.slice(0, longest - 1)}…`
+  text.length <= longest ? text : `${text.slice(0, longest - 1).replace(/\p{Cs}$/u, '')}…`
 
 const longestRun = (text: string): number =>
   Math.max(0, ...[...text.matchAll(/`+/g)].map((match) => match[0].length))

@@ -51,7 +51,7 @@ export function protectionChange(
     [
       now.requiredApprovals < wanted.requiredApprovals,
       { requiredApprovals: wanted.requiredApprovals },
-      `${wanted.requiredApprovals} approvals instead of ${now.requiredApprovals}`,
+      `${wanted.requiredApprovals === 1 ? '1 approval' : `${wanted.requiredApprovals} approvals`} instead of ${now.requiredApprovals}`,
     ],
     [
       wanted.blockOnRejectedReviews && !now.blockOnRejectedReviews,

@@ -142,8 +142,9 @@ async function boundedBody(response: Response, request: Request): Promise<Buffer
   for await (const piece of response.body ?? []) {
     bytes += piece.byteLength
     if (bytes > mostBytes) {
-      const sentence = `${request.method} ${request.path}: the answer is larger than ${mostBytes} bytes`
-      throw new ForgeRefusal(response.status, `Gitea refused nothing, but ${sentence}`)
+      const call = `${request.method} ${request.path}`
+      const sentence = `Gitea answered ${call} with more than ${mostBytes} bytes, which is not read`
+      throw new ForgeRefusal(response.status, sentence)
     }
     pieces.push(piece)
   }

@@ -23,6 +23,7 @@ export function diunHook(source: DiunHookSource): Hook {
   return {
     name: 'diun',
     bodyLimit: 64 * 1024,
+    otherwise: 'nothing, the next sweep finds it (bumps.sweep in host.yaml)',
     refuse(headers) {
       if (!isSet(source.diunToken))
         return unauthorized(

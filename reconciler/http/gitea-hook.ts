@@ -26,6 +26,7 @@ export function giteaHook(source: GiteaHookSource): Hook {
   return {
     name: 'gitea',
     bodyLimit: 2 * mebibyte,
+    otherwise: 'nothing, polling finds what it told of',
     refuse(headers) {
       if (!isSet(source.secret))
         return unauthorized(
@@ -41,7 +42,7 @@ export function giteaHook(source: GiteaHookSource): Hook {
       const signature = String(headers['x-gitea-signature'])
       if (!isSet(source.secret) || !isSigned(bytes, { secret: source.secret, signature }))
         return unauthorized(
-          'a webhook with a wrong signature was refused; next: compare the secret of the webhook in Gitea with SAMOVAR_WEBHOOK_SECRET',
+          'a webhook with a wrong signature was refused; next: run samovar bootstrap --renew and restart the daemon, or enter the secret anew in Gitea',
         )
       const parsed = valueOf(bytes)
       if (parsed === null) return malformed('the body is not JSON')

@@ -30,6 +30,8 @@ export type Hook = {
   name: 'gitea' | 'diun'
   /** Bytes of the body; what is longer is refused and not kept. */
   bodyLimit: number
+  /** The next step when a call could not be taken: what makes up for it. */
+  otherwise: string
   /** Asked before a byte of the body is read; null: go on. */
   refuse(headers: IncomingHttpHeaders): Answer | null
   /** Asked with the whole body, as it came. */

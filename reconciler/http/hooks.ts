@@ -94,7 +94,7 @@ function tooMany(
     return {
       result: 'busy',
       why: 'too many at once',
-      told: `too many calls of /hooks/${hook.name} at once, so some were refused; next: nothing, polling finds what they told of`,
+      told: `too many calls of /hooks/${hook.name} at once, so one was refused; next: ${hook.otherwise}`,
     }
   reading.bytes += bytes
   reply.raw.once('close', () => {
@@ -112,7 +112,7 @@ const wrongType = (hook: Hook): Answer => ({
 const tooLarge = (hook: Hook): Answer => ({
   result: 'too-large',
   why: `expected ${hook.bodyLimit} bytes at most`,
-  told: `a call of /hooks/${hook.name} with more than ${hook.bodyLimit} bytes was refused; next: nothing, polling finds what it told of`,
+  told: `a call of /hooks/${hook.name} with more than ${hook.bodyLimit} bytes was refused; next: ${hook.otherwise}`,
 })
 
 /** What kept a call from being taken: Fastify, before or while it read the body, or the journal. */
@@ -125,7 +125,7 @@ function failure(hook: Hook, error: unknown): Answer {
   return {
     result: 'failed',
     why: 'it could not be remembered',
-    told: `a call of /hooks/${hook.name} could not be remembered: ${oneLine(reasonOf(error))}; next: nothing, polling finds what it told of`,
+    told: `a call of /hooks/${hook.name} could not be remembered: ${oneLine(reasonOf(error))}; next: ${hook.otherwise}`,
   }
 }
 

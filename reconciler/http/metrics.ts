@@ -57,6 +57,13 @@ export function makeMetrics(source: MetricsSource, version: string): Metrics {
     const fetched = seconds(source.status().fetchedAt)
     return fetched === null ? null : source.now() / 1000 - fetched
   })
+  gauge('gitea_messages_waiting', 'Messages to Gitea that are not delivered yet', () => {
+    return source.status().outbox.waiting
+  })
+  gauge('gitea_oldest_message_seconds', 'How long the oldest of them has been waiting', () => {
+    const since = seconds(source.status().outbox.since)
+    return since === null ? 0 : source.now() / 1000 - since
+  })
   gauge('update_in_progress', 'Roll-outs going on now', () => source.rollingOut())
   servicesGauge(registry, source)
   addDataMetrics(registry, {

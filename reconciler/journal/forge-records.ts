@@ -100,12 +100,14 @@ export function openForgeRecords(database: DatabaseSync) {
         .prepare('insert or replace into refused values (?, ?, ?, ?, ?, ?)')
         .run(version.service, version.image, version.tag, version.digest, version.why, version.at)
     },
-    /** A person wants it after all; without a tag every version of the service. True when one was refused. */
-    allowVersions(service: string, tag: string | null): boolean {
-      const { changes } = database
-        .prepare('delete from refused where service = ?1 and (?2 is null or tag = ?2)')
-        .run(service, tag)
+    /** A person wants to try again, whatever it was. True when a version was refused. */
+    allowVersions(service: string): boolean {
+      const { changes } = database.prepare('delete from refused where service = ?').run(service)
       return Number(changes) > 0
+    },
+    /** That one reason does not count any more; a version that was refused for another stays so. */
+    takeRefusalBack(service: string, why: string): void {
+      database.prepare('delete from refused where service = ? and why = ?').run(service, why)
     },
     refusedVersions(service: string): RefusedVersion[] {
       return database
@@ -173,6 +175,16 @@ export function openForgeRecords(database: DatabaseSync) {
     proposal(number: number): Proposal | null {
       const row = database.prepare('select * from proposals where number = ?').get(number)
       return row === undefined ? null : proposalOf(row)
+    },
+    /** Those that ended, and their plans, beyond the newest so many. */
+    forgetProposals(keep: number): void {
+      const old = 'number not in (select number from NAME order by number desc limit ?)'
+      database
+        .prepare(`delete from proposals where state != 'open' and ${old.replace('NAME', 'proposals')}`)
+        .run(keep)
+      database
+        .prepare(`delete from told_plans where ended = 1 and ${old.replace('NAME', 'told_plans')}`)
+        .run(keep)
     },
     /** The pull request that takes an operation back, or null. */
     revertOf(operation: string): Proposal | null {

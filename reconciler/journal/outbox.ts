@@ -19,6 +19,8 @@ export type Message = {
   nextAt: number
   /** Why it was not delivered the last time; empty before the first try. */
   problem: string
+  /** When it was first refused; null as long as Gitea was only away. */
+  refusedAt: number | null
 }
 
 export type NewMessage = Pick<Message, 'kind' | 'subject' | 'slot'> & { content: unknown }
@@ -69,6 +71,10 @@ export function openOutbox(database: DatabaseSync) {
         database.prepare('delete from outbox where id = ?').run(id)
       })
     },
+    /** Somebody else changed what was said there: the same may be said once more. */
+    unsay(subject: string, slot: string): void {
+      database.prepare('delete from said where subject = ? and slot = ?').run(subject, slot)
+    },
     /** It is given up: somebody reads why in the log. */
     dropMessage(id: number): void {
       database.prepare('delete from outbox where id = ?').run(id)
@@ -79,12 +85,14 @@ export function openOutbox(database: DatabaseSync) {
         .prepare('delete from said where rowid not in (select rowid from said order by at desc limit ?)')
         .run(keep)
     },
-    notDelivered(id: number, about: { problem: string; nextAt: number }): void {
+    /** @param about.refusedAt when it was first refused for itself; null: Gitea was away, which is not its fault */
+    notDelivered(id: number, about: { problem: string; nextAt: number; refusedAt: number | null }): void {
       database
         .prepare(
-          'update outbox set taken = 0, attempts = attempts + 1, problem = ?, next_at = ? where id = ?',
+          `update outbox set taken = 0, attempts = attempts + 1, problem = ?, next_at = ?,
+           refused_at = coalesce(refused_at, ?) where id = ?`,
         )
-        .run(about.problem, about.nextAt, id)
+        .run(about.problem, about.nextAt, about.refusedAt, id)
     },
     /** Everything that waits, oldest first. */
     waitingMessages(): Message[] {
@@ -121,5 +129,6 @@ function messageOf(row: Record<string, unknown>): Message {
     attempts: Number(row['attempts']),
     nextAt: Number(row['next_at']),
     problem: String(row['problem']),
+    refusedAt: row['refused_at'] === null ? null : Number(row['refused_at']),
   }
 }

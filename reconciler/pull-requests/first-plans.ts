@@ -22,3 +22,10 @@ export function rememberFirstPlan(journal: Pick<Journal, 'note' | 'writeNote'>, 
 
 export const firstPlans = (journal: Pick<Journal, 'note'>): FirstPlan[] =>
   JSON.parse(journal.note(note) ?? '[]') as FirstPlan[]
+
+/** The commit that was in force before this one; null when that was too long ago. */
+export function commitBefore(journal: Pick<Journal, 'note'>, commit: string): string | null {
+  const known = firstPlans(journal)
+  const at = known.findIndex((each) => each.commit === commit)
+  return at === -1 ? null : (known[at + 1]?.commit ?? null)
+}

@@ -70,10 +70,10 @@ function anonymousVolume({ seen, model, target }: Prospect): string | null {
 function littleDisk({ freeDisk, told }: Prospect): string | null {
   if (freeDisk === null) return null
   if (freeDisk < leastFreeDisk)
-    return `only ${sizeInWords(freeDisk)} of disk are free; a roll-out wants at least ${sizeInWords(leastFreeDisk)}`
+    return `only ${sizeInWords(freeDisk)} of disk are free; a roll-out wants at least ${sizeInWords(leastFreeDisk)}; next: docker system df shows where it went`
   const last = told?.last?.bytes ?? 0
   if (freeDisk >= sizesOfTheLast * last) return null
-  return `${sizeInWords(freeDisk)} of disk are free; with data it wants ${sizesOfTheLast} times the size of the last backup (${sizeInWords(last)})`
+  return `${sizeInWords(freeDisk)} of disk are free; with data it wants ${sizesOfTheLast} times the size of the last backup (${sizeInWords(last)}); next: docker system df shows where it went`
 }
 
 function dataProblems({ data, running, standing }: Prospect): (string | null)[] {

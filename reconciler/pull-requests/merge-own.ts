@@ -1,8 +1,12 @@
+import { isUtf8 } from 'node:buffer'
+import { codeOf, sentenceOf } from '../errors.ts'
 import type { CommitStatus, Forge, PullRequest } from '../gitea/forge.ts'
 import type { Proposal } from '../journal/forge-records.ts'
 import type { Loaded } from '../load.ts'
 import type { Parts } from '../parts.ts'
-import { bumpFile } from '../version-bumps/bump.ts'
+import { type Bump, bumpFile } from '../version-bumps/bump.ts'
+import { isAboutAll } from './about-all.ts'
+import { isSame } from './own-pull-request.ts'
 import { requiredAreGreen } from './required-statuses.ts'
 
 export type Merged = { proposal: Proposal; result: 'merged' | 'waits'; why: string }
@@ -18,15 +22,33 @@ export async function mergeOwn(
   about: { open: PullRequest[]; loaded: Loaded },
 ): Promise<Merged[]> {
   const merged: Merged[] = []
+  const login = await forge.login()
   for (const proposal of parts.journal.proposals('open')) {
-    const pull = about.open.find((each) => each.number === proposal.number)
+    const pull = about.open.find((each) => each.number === proposal.number && isSame(each, proposal, login))
     const policy = about.loaded.state.services[proposal.service]
-    if (pull === undefined || policy?.update.policy !== 'automatic' || pull.draft || pull.head.fork) continue
-    const why = await inTheWay(forge, parts, { proposal, pull, file: policy.file })
-    if (why !== null) {
-      merged.push({ proposal, result: 'waits', why })
-      continue
-    }
+    // Without a version it takes back a configuration, which a person decides.
+    const isPersons = policy?.update.policy !== 'automatic' || proposal.tag === ''
+    if (pull === undefined || isPersons || pull.draft) continue
+    const one = await mergeOne(forge, parts, { proposal, pull, file: policy.file })
+    merged.push(one)
+    // The plans of the others are of a branch that has moved now.
+    if (one.result === 'merged') break
+  }
+  return merged
+}
+
+type About = { proposal: Proposal; pull: PullRequest; file: string }
+
+/** One that Gitea refuses, or that cannot be judged, keeps no other from being merged. */
+async function mergeOne(
+  forge: Forge,
+  parts: Pick<Parts, 'journal' | 'settings'>,
+  about: About,
+): Promise<Merged> {
+  const { proposal, pull } = about
+  try {
+    const why = await inTheWay(forge, parts, about)
+    if (why !== null) return { proposal, result: 'waits', why }
     const { mergeStyles } = await forge.repository()
     const result = await forge.merge(pull.number, {
       sha: pull.head.sha,
@@ -34,45 +56,48 @@ export async function mergeOwn(
       title: `${pull.title} (#${pull.number})`,
       deleteBranch: true,
     })
-    if (result === 'merged') parts.journal.saveProposal({ ...proposal, state: 'merged' })
-    const waits = result === 'later' ? 'Gitea does not merge it yet' : 'its head moved meanwhile'
-    merged.push({
-      proposal,
-      result: result === 'merged' ? 'merged' : 'waits',
-      why: result === 'merged' ? '' : waits,
-    })
+    if (result === 'later') return { proposal, result: 'waits', why: 'Gitea does not merge it yet' }
+    if (result === 'moved') return { proposal, result: 'waits', why: 'its head moved meanwhile' }
+    parts.journal.saveProposal({ ...proposal, state: 'merged' })
+    return { proposal, result: 'merged', why: '' }
+  } catch (error) {
+    if (isAboutAll(error)) throw error
+    return { proposal, result: 'waits', why: sentenceOf(error) }
   }
-  return merged
 }
 
 async function inTheWay(
   forge: Forge,
   { journal, settings }: Pick<Parts, 'journal' | 'settings'>,
-  about: { proposal: Proposal; pull: PullRequest; file: string },
+  about: About,
 ): Promise<string | null> {
   const { proposal, pull, file } = about
   const plan = journal.toldPlan(pull.number)
   if (plan === null || plan.head !== pull.head.sha) return 'its plan is not made yet'
   if (plan.state !== 'success') return 'its plan is not good'
-  const { paths, more } = await forge.changedPaths(pull.number, 2)
-  if (more || paths.length !== 1 || paths[0] !== file) return `it changes more than ${file}`
-  if (!(await isOurs(forge, settings.branch, about))) return `${file} is not as Samovar wrote it`
   const statuses: CommitStatus[] = await forge.statuses(pull.head.sha)
   const branch = await forge.branch(settings.branch)
-  return requiredAreGreen(branch?.requiredStatuses ?? null, statuses) ? null : notGreen(proposal)
+  if (!requiredAreGreen(branch?.requiredStatuses ?? null, statuses))
+    return `the checks of #${proposal.number} have not all passed`
+  const { paths, more } = await forge.changedPaths(pull.number, 2)
+  if (more || paths.length !== 1 || paths[0] !== file) return `it changes more than ${file}`
+  return (await isOurs(forge, settings.branch, about)) ? null : `${file} is not as Samovar wrote it`
 }
 
-const notGreen = ({ number }: Proposal): string => `the checks of #${number} have not all passed`
-
-async function isOurs(
-  forge: Forge,
-  base: string,
-  { proposal, pull, file }: { proposal: Proposal; pull: PullRequest; file: string },
-): Promise<boolean> {
+async function isOurs(forge: Forge, base: string, { proposal, pull, file }: About): Promise<boolean> {
   const [now, head] = await Promise.all([forge.file(file, base), forge.file(file, pull.head.sha)])
-  if (now === null || head === null) return false
+  if (now === null || head === null || !isUtf8(now.bytes)) return false
   const text = now.bytes.toString('utf8')
   const { tag, digest } = proposal
-  // A revert leaves out the digest where the file had none.
-  return [digest, null].some((each) => Buffer.from(bumpFile(text, { tag, digest: each })).equals(head.bytes))
+  return bumped(text, { tag, digest: digest === '' ? null : digest })?.equals(head.bytes) === true
+}
+
+/** Null for a file that Samovar cannot write by itself any more. */
+function bumped(text: string, version: Bump): Buffer | null {
+  try {
+    return Buffer.from(bumpFile(text, version))
+  } catch (error) {
+    if (codeOf(error) === 'desired-state-invalid') return null
+    throw error
+  }
 }

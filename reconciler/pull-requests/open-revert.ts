@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { ServicePolicy } from '../desired-state.ts'
 import { SamovarError } from '../errors.ts'
 import type { Forge } from '../gitea/forge.ts'
@@ -7,7 +8,10 @@ import type { Operation } from '../journal/operation.ts'
 import type { Memory } from '../look.ts'
 import type { Parts } from '../parts.ts'
 import { bumpFile } from '../version-bumps/bump.ts'
+import { isTag } from '../version-bumps/image-name.ts'
 import { linksFrom } from '../what-to-say.ts'
+import { commitBefore } from './first-plans.ts'
+import { heldSince } from './held-since.ts'
 import { isOfHost } from './host-files.ts'
 import { type FileChange, ownPrefix, writeOwnBranch } from './own-branch.ts'
 import { openOwnPullRequest, ownOpen } from './own-pull-request.ts'
@@ -24,6 +28,7 @@ export const deliverRevert =
     const { operation: id } = content as { operation: string }
     const operation = parts.journal.operation(id)
     if (operation === null || parts.journal.revertOf(id) !== null) return
+    if (heldSince(parts.journal, operation)) return
     const loaded = await inForce(parts, memory)
     const policy = loaded.state.services[operation.service]
     if (policy === undefined || policy.revert.repository === 'none') return
@@ -53,12 +58,14 @@ export const deliverRevert =
       labels: ['samovar', 'samovar/revert', ...(isAutomatic ? ['samovar/automatic'] : [])],
       reviewers: isAutomatic ? [] : (policy.update.reviewers ?? loaded.state.host.bumps.reviewers),
     })
+    const version = isBump(operation) ? operation.from : null
     parts.journal.saveProposal({
       number: opened.number,
       kind: 'revert',
       service: operation.service,
-      tag: operation.from?.tag ?? '',
-      digest: operation.from?.digest ?? '',
+      // Of a configuration there is no version by which it could be known.
+      tag: version?.tag ?? '',
+      digest: version?.digest ?? '',
       operation: id,
       branch,
       head,
@@ -75,19 +82,21 @@ async function bumpTakenBack(
 ): Promise<FileChange[]> {
   const { from, to } = operation
   const file = await forge.file(policy.file, base)
-  if (file === null || from === null || to === null) return []
+  // A container that others made may name no tag: then a person has to say which version it was.
+  if (file === null || from === null || to === null || !isTag(from.tag) || !isUtf8(file.bytes)) return []
   const text = file.bytes.toString('utf8')
   const said = versionIn(text)
   if (said === null || said.tag !== to.tag || (said.digest !== null && said.digest !== to.digest)) return []
-  // Without a digest in the file the tag says it all, unless it is the same tag that was pushed anew.
-  const digest = said.digest !== null || from.tag === to.tag ? from.digest : null
-  const bytes = Buffer.from(bumpFile(text, { tag: from.tag, digest }))
+  // The digest too, also where the file had none: the tag may have moved since, to what nobody here has tried.
+  const digest = from.digest === '' ? null : from.digest
+  const bytes = Buffer.from(bumpFile(text, { tag: from.tag, digest }, policy.file))
   return bytes.equals(file.bytes) ? [] : [{ path: policy.file, sha: file.sha, bytes }]
 }
 
 /**
- * The files of the desired state and of Compose as they were at the last roll-out of the service that held, where
- * nobody has changed them since the failed commit. Files that were new then stay: a person decides.
+ * The files of the desired state and of Compose as they were at the commit that was in force before, where nobody has
+ * changed them since the failed commit. Files that were new then stay: a person decides. The files of other services
+ * are theirs.
  */
 async function configurationTakenBack(
   forge: Forge,
@@ -95,9 +104,15 @@ async function configurationTakenBack(
   about: { operation: Operation; parts: Parts; isOfHost: (path: string) => boolean },
 ): Promise<FileChange[]> {
   const { operation, parts } = about
-  const before = parts.journal.lastApplied(operation.service)?.commit
+  const before =
+    commitBefore(parts.journal, operation.commit) ?? parts.journal.lastApplied(operation.service)?.commit
   if (before === undefined || before === operation.commit) return []
-  const changed = (await parts.source.changedFiles(before, operation.commit)).filter(about.isOfHost)
+  const services = `${parts.settings.directory}/services/`
+  const isOthers = (path: string): boolean =>
+    path.startsWith(services) && path !== `${services}${operation.service}.yaml`
+  const changed = (await parts.source.changedFiles(before, operation.commit)).filter(
+    (path) => about.isOfHost(path) && !isOthers(path),
+  )
   if (changed.length > 50)
     throw new SamovarError(
       'not-found',

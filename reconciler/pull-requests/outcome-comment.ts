@@ -23,6 +23,8 @@ export type Outcome = {
    * was.
    */
   instead: FingerprintChange[] | null
+  /** The merged commit asked for nothing. */
+  nothing: boolean
   /** Address of a page about an operation, or null. */
   link?: (operation: string) => string | null
 }
@@ -38,7 +40,7 @@ const mostRows = 60
 export function outcomeComment(told: HeadPlan | null, outcome: Outcome): string {
   const { operations, instead, now, timezone, version = ownVersion } = outcome
   const lines = [
-    `### ${headline(told, outcome)}`,
+    `### ${headline(outcome)}`,
     '',
     ...differences(told, instead),
     ...done(outcome),
@@ -54,20 +56,28 @@ export function outcomeComment(told: HeadPlan | null, outcome: Outcome): string 
   return cut(lines)
 }
 
-function headline(told: HeadPlan | null, { hostName, commit, operations, instead }: Outcome): string {
+function headline(outcome: Outcome): string {
+  const { hostName, commit, operations, instead } = outcome
   const merged = `Merged as ${shown(commit.slice(0, 10))}; on ${shown(hostName)}`
   const bad = operations.filter(({ result }) => result !== 'applied' && result !== 'running')
   const asTold = instead === null ? '' : ', and the plan was no longer true'
   if (operations.length === 0)
-    return told !== null && told.changes.length === 0 && instead === null
-      ? `${merged} nothing had to be done`
-      : `${merged} nothing was done yet${asTold}`
-  if (bad.length > 0) return `${merged} ${bad.length} of ${operations.length} changes did not hold${asTold}`
+    return outcome.nothing ? `${merged} nothing had to be done` : `${merged} nothing was done yet${asTold}`
+  if (bad.length > 0)
+    return `${merged} ${bad.map((each) => `${shown(each.service)}: ${endInWords[each.result]}`).join('; ')}${asTold}`
   const running = operations.filter(({ result }) => result === 'running').length
   if (running > 0) return `${merged} ${running} of ${operations.length} changes are being made${asTold}`
   return operations.length === 1
     ? `${merged} the change was made${asTold}`
     : `${merged} all ${operations.length} changes were made${asTold}`
+}
+
+const endInWords: Record<Operation['result'], string> = {
+  applied: 'applied',
+  running: 'being rolled out',
+  reverted: 'reverted',
+  untouched: 'untouched, nothing was replaced',
+  stuck: '**stuck, a person must look**',
 }
 
 function done({ operations, link }: Outcome): string[] {
@@ -113,7 +123,7 @@ function differences(told: HeadPlan | null, instead: FingerprintChange[] | null)
   if (instead === null) return []
   const lines = told === null ? [] : differencesOfPlans(told.changes, instead.map(asTold))
   return [
-    '**It was no longer what had been told here.** The host or an image had moved between the plan and the merge.',
+    '**The plan was no longer true.** The host or an image had changed between the plan and the merge.',
     '',
     ...lines.slice(0, mostRows),
     ...(lines.length === 0 ? [] : ['']),

@@ -26,8 +26,8 @@ export async function writeOwnBranch(
   const { branch, base, message, changes, pull } = wanted
   if (!branch.startsWith(ownPrefix)) throw new SamovarError('changed', `${branch} is not a branch of Samovar`)
   const there = await forge.branch(branch)
-  if (there !== null && (await holds(forge, branch, changes))) return there.sha
   if (there !== null && pull !== null) {
+    if (await holds(forge, branch, changes)) return there.sha
     const files = []
     for (const { path, bytes } of changes) {
       const file = await forge.file(path, branch)
@@ -35,7 +35,8 @@ export async function writeOwnBranch(
     }
     return (await forge.commit({ branch, newBranch: null, message, files })).sha
   }
-  // Of a pull request that was merged or closed: it would carry old commits into the new one.
+  // Of a pull request that was merged or closed: it would carry old commits into the new one, or none at all. One that
+  // was made a moment ago, before the answer was lost, is not worth a special case.
   if (there !== null) await forge.deleteBranch(branch)
   return (await forge.commit({ branch: base, newBranch: branch, message, files: changes })).sha
 }

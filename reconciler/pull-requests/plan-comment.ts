@@ -97,13 +97,13 @@ function headline(plan: HeadPlan, hostName: string): string {
   const words = own.length > 4 ? [...some, `${own.length - 4} more changes`] : some
   const refused = own.filter((change) => change.problems.length > 0).length
   const not =
-    refused === 0 ? '' : `; **${refused === own.length ? 'that' : `${refused} of it`} would be refused**`
+    refused === 0 ? '' : `; **${refused === own.length ? 'that' : `${refused} of them`} would be refused**`
   return `On ${host} this would ${joined(words)}; ${downtimeOfAll(own)}${not}${without}`
 }
 
 function standing({ standing: how }: HeadPlan): string[] {
   if (how === 'merged')
-    return ['The branch is behind; this is told of the branch and what is in force, put together.']
+    return ['The branch is behind; this plan is of the branch merged with what is in force.']
   return how === 'alone'
     ? [
         '**The branch is behind and could not be put together with what is in force**, so this is told of the branch alone. Next: update the branch.',
@@ -125,7 +125,7 @@ function findingsSection({ findings, moreFindings }: HeadPlan): string[] {
     )
   const more = findings.length - lines.length + moreFindings
   return [
-    '**Findings.** A commit with one of them is not followed; the last good one stays in force.',
+    '**Findings.** A commit with one of them is not followed; the last good one stays in force. Next: correct them and push again; `samovar validate` finds them before.',
     '',
     ...lines,
     ...(more > 0 ? [`- and ${more} more`] : []),
@@ -162,7 +162,7 @@ function changesSection(plan: HeadPlan): string[] {
 }
 
 function actionInWords({ action, pending, drift }: HeadChange): string {
-  const why = drift ? ' (the host moved away)' : pending ? ' (asked for already)' : ''
+  const why = drift ? ' (changed by hand)' : pending ? ' (merged already, not rolled out yet)' : ''
   return `${action}${why}`
 }
 
@@ -221,7 +221,7 @@ function beside({ variables, settings, changes }: HeadPlan): string[] {
           `- ${shown(change.service)} gets a secret that is new or comes from another place (${listed(change.newSecrets)}): it is read after the merge, so nobody can compare it before.`,
       ),
   ]
-  return lines.length === 0 ? [] : ['**Beside that**', '', ...lines]
+  return lines.length === 0 ? [] : ['**Also changed**', '', ...lines]
 }
 
 function sinceLastTime(plan: HeadPlan, previous: HeadPlan | undefined): string[] {
@@ -232,6 +232,6 @@ function sinceLastTime(plan: HeadPlan, previous: HeadPlan | undefined): string[]
 
 function footer(plan: HeadPlan, { now, version = ownVersion }: AboutComment): string[] {
   return [
-    `Planned at ${minuteInWords(now, plan.timezone)} from ${shown(plan.head.slice(0, 10))} against ${shown(plan.against.slice(0, 10))}, which is in force, by Samovar ${shown(version)}. Nothing of this pull request was run, and the plan is made again when something moves.`,
+    `Planned at ${minuteInWords(now, plan.timezone)} from ${shown(plan.head.slice(0, 10))} against ${shown(plan.against.slice(0, 10))}, which is in force, by Samovar ${shown(version)}. Nothing of this pull request was run, and the plan is made again when the branch, what is in force or the host changes.`,
   ]
 }

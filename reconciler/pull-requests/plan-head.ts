@@ -40,9 +40,10 @@ function refusal(error: unknown): string | null {
   const code = codeOf(error)
   // Whoever finds a way to make Samovar stumble must not keep it from everybody else's pull requests.
   if (code === undefined)
-    return `it could not be planned: ${error instanceof Error ? error.name : 'an error'} in Samovar itself; next: report it`
+    return `Samovar itself failed (${error instanceof Error ? error.name : 'an error'}); next: look at its log and report it`
   // Compose took it without secrets before, so this is about the commit in force, and its words are not for here.
-  if (code === 'compose-refused') return 'the commit in force cannot be read without its secrets'
+  if (code === 'compose-refused')
+    return 'Compose refuses the commit in force when its secrets are left out; next: samovar validate on the branch'
   return ['desired-state-invalid', 'timed-out', 'not-found'].includes(code) ? reasonOf(error) : null
 }
 
@@ -118,7 +119,11 @@ async function plan(
 ): Promise<HeadPlan> {
   const { parts, outlook, limits = {} } = options
   const { considered, loaded: inForce } = outlook
-  if (considered === undefined) return { ...blank, refused: 'the host was not looked at yet' }
+  if (considered === undefined)
+    return {
+      ...blank,
+      refused: 'the host was not looked at yet; next: nothing, it is planned after the first pass',
+    }
   const fetched = await fetchHead(options)
   await keep(fetched)
   const root = await fetched.checkout()
@@ -195,7 +200,8 @@ function findingsTold(
 
 function tooMuch(head: Loaded, inForce: Loaded, most: number): string | null {
   const count = Object.keys(head.state.services).length
-  if (count > most) return `it names ${count} services, which is too large to plan (at most ${most})`
+  if (count > most)
+    return `it names ${count} services, and at most ${most} are planned; next: split the pull request`
   // Another project is other containers: what it would meet there is nobody's business here.
   return head.state.host.project === inForce.state.host.project
     ? null

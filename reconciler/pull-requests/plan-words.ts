@@ -72,10 +72,12 @@ export function changeInWords(change: HeadChange, mark: (text: string) => string
 /** How long it is away in all, and whether that is all that is known. */
 export function downtimeOfAll(changes: HeadChange[]): string {
   const away = changes.filter((change) => change.action === 'replace' && change.together === null)
+  if (changes.some((change) => change.action === 'remove')) return 'what is stopped stays so'
   if (away.length === 0) return 'no downtime'
   const known = away.flatMap(({ downtime }) => downtime?.ms ?? [])
   if (known.length === 0) return 'downtime not known yet: nothing was replaced here before'
-  return `about ${durationInWords(known.reduce((sum, ms) => sum + ms, 0))} of downtime`
+  const sum = durationInWords(known.reduce((all, ms) => all + ms, 0))
+  return known.length < away.length ? `at least ${sum} of downtime` : `about ${sum} of downtime`
 }
 
 export function imageInWords(image: ToldImage | null, other: ToldImage | null): string {
@@ -103,6 +105,7 @@ export function startInWords(change: HeadChange, timezone: string): string {
 
 export function downtimeInWords({ action, downtime, together }: HeadChange): string {
   if (together !== null) return `with ${shown(together)}`
+  if (action === 'remove') return 'for good'
   if (action !== 'replace') return 'none'
   if (downtime === null) return 'not known yet'
   const of = downtime.of === 'service' ? '' : ' (as other services)'

@@ -4,6 +4,7 @@ import { markerLine } from '../gitea/comment.ts'
 import { block, code } from '../gitea/markdown.ts'
 import { durationInWords } from '../health/clock.ts'
 import type { Operation, Step } from '../journal/operation.ts'
+import { fullImageName } from '../version-bumps/image-name.ts'
 
 /** What a person reads who finds the revert in the morning. Everything in it is masked already. */
 export function revertText(about: {
@@ -20,7 +21,7 @@ export function revertText(about: {
     : `Revert the configuration of ${service}`
   const body = [
     markerLine(`revert ${operation.id}`),
-    `${what(operation)} did not hold on ${code(hostName)}; what ran before runs again, and that was checked.`,
+    `${what(operation)} was **reverted** on ${code(hostName)}: what ran before runs again; its digest and its health checks were verified.`,
     '',
     `**Failing check:** ${failing(operation)}`,
     '',
@@ -40,7 +41,9 @@ export function revertText(about: {
   }
 }
 
-export const isBump = ({ from, to }: Pick<Operation, 'from' | 'to'>): boolean => from?.digest !== to?.digest
+/** True when tag and digest of the same image say all that is to be taken back. */
+export const isBump = ({ from, to }: Pick<Operation, 'from' | 'to'>): boolean =>
+  from?.digest !== to?.digest && fullImageName(from?.name ?? '') === fullImageName(to?.name ?? '')
 
 function failing({ intent, reason }: Operation): string {
   const { failedCheck } = intent
@@ -77,7 +80,7 @@ function dataInWords({ intent }: Operation): string {
 
 function evidence(steps: Step[]): string[] {
   const log = steps.findLast((step) => step.name === 'capture evidence')?.detail.trim() ?? ''
-  return log === '' ? [] : ['Last lines of its log:', '', block(log), '']
+  return log === '' ? [] : ['Last log lines of what failed:', '', block(log), '']
 }
 
 function todo(operation: Operation, policy: ServicePolicy): string[] {
@@ -85,15 +88,18 @@ function todo(operation: Operation, policy: ServicePolicy): string[] {
   if (!isBump(operation))
     return [
       '- Merge this, so that the repository says again what runs. Until then the configuration is in quarantine.',
+      '- Files that the change added stay: remove them by hand when they are not wanted.',
       `- Or push a correction instead, and close this. ${code(`samovar retry ${service}`)} tries the same once more.`,
     ]
-  const merged =
-    policy.update.policy === 'automatic'
-      ? '- Nothing: Samovar merges this itself when its checks have passed.'
-      : '- Merge this, so that the repository says again what runs.'
+  const retry = code(`samovar retry ${service}`)
+  if (policy.update.policy === 'automatic')
+    return [
+      '- Nothing: Samovar merges this itself when its checks have passed. This version is not proposed again.',
+      `- If it was not to blame: begin the title with ${code('WIP:')} before that, and run ${retry}; when the version holds then, Samovar closes this.`,
+      `- Merged already? ${retry} lets the version be proposed again.`,
+    ]
   return [
-    merged,
-    '- This version is in quarantine and is not proposed again.',
-    `- If it was not to blame: ${code(`samovar retry ${service}`)} tries it once more, then close this.`,
+    '- Merge this, so that the repository says again what runs. This version is not proposed again.',
+    `- If it was not to blame: ${retry} tries it once more; when it holds then, Samovar closes this.`,
   ]
 }

@@ -11,6 +11,7 @@ import { linksFrom } from '../what-to-say.ts'
 import { type FirstPlan, firstPlans } from './first-plans.ts'
 import type { HeadPlan } from './head-plan.ts'
 import { outcomeComment } from './outcome-comment.ts'
+import { pullOrNull } from './own-pull-request.ts'
 import { isAsTold } from './plan-fingerprint.ts'
 
 /** A merge that never was in force by itself, since another one followed at once, is waited for this long. */
@@ -30,9 +31,9 @@ export async function tellOutcomes(
   const { journal, now } = parts
   for (const told of journal.openPlans()) {
     if (about.open.has(told.number)) continue
-    const pull = await forge.pullRequest(told.number)
-    if (pull.state === 'open') continue
-    if (pull.mergeCommit === null || pull.base.branch !== parts.settings.branch) {
+    const pull = await pullOrNull(forge, told.number)
+    if (pull?.state === 'open') continue
+    if (pull === null || pull.mergeCommit === null || pull.base.branch !== parts.settings.branch) {
       journal.rememberPlan({ ...told, ended: true })
       continue
     }
@@ -70,6 +71,7 @@ function tellOne(parts: Parts, forge: Forge, { told, pull, first, outlook, plans
     commit,
     operations,
     instead: isTrue ? null : first.changes,
+    nothing: first.changes.every((each) => each.drift),
     link: (id) => links.operation(id) || null,
   })
   journal.post(commentMessage({ number: pull.number, marker: 'plan', body }), now())

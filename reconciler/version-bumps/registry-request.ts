@@ -156,5 +156,5 @@ export function unreachable(
   what: string,
   options: { next?: string; cause?: unknown } = {},
 ): SamovarError {
-  return new SamovarError('registry-unreachable', `The registry ${registry.name} ${what}.`, options)
+  return new SamovarError('registry-unreachable', `The registry ${registry.name} ${what}`, options)
 }

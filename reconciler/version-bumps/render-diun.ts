@@ -1,4 +1,4 @@
-import { stringify } from 'yaml'
+import { Document, isScalar, stringify } from 'yaml'
 import { databaseServers } from '../desired-state/policies.ts'
 import type { DesiredState, ServicePolicy } from '../desired-state.ts'
 import { isNginx, isPostgres } from './choose.ts'
@@ -50,18 +50,19 @@ export function renderDiunImages(state: DesiredState): string {
   return `${comment(lines)}${stringify(items, { lineWidth: 0 })}`
 }
 
+/** Where Diun reaches `/hooks/diun` of Samovar, and what is to be said beside it. */
+export type DiunEndpoint = { url: string; remark: string | null }
+
 /**
  * Diun's own configuration, as an example to start from. The token comes through the environment, and with it the
  * content type, so that both headers come from one place.
- *
- * @param endpoint where Diun reaches `/hooks/diun` of Samovar
  */
-export function renderDiunConfiguration(state: DesiredState, endpoint: string): string {
+export function renderDiunConfiguration(state: DesiredState, { url, remark }: DiunEndpoint): string {
   const local = localRegistries(state).map((name) => ({ name, selector: 'image', insecureTLS: true }))
   const configuration = {
     watch: { schedule: '0 */6 * * *', jitter: '30s', workers: 5, firstCheckNotif: false, runOnStartup: true },
     ...(local.length === 0 ? {} : { regopts: local }),
-    notif: { webhook: { endpoint, method: 'POST', timeout: '10s' } },
+    notif: { webhook: { endpoint: url, method: 'POST', timeout: '10s' } },
     providers: { file: { filename: '/etc/diun/images.yml' } },
   }
   const lines = [
@@ -77,12 +78,20 @@ export function renderDiunConfiguration(state: DesiredState, endpoint: string): 
     '        DIUN_NOTIF_WEBHOOK_HEADERS_CONTENT-TYPE: application/json',
     '        DIUN_NOTIF_WEBHOOK_HEADERS_AUTHORIZATION: Bearer $SAMOVAR_DIUN_TOKEN',
     '      volumes: [diun:/data, ./diun:/etc/diun:ro]',
+    '  volumes:',
+    '    diun:',
+    '',
+    'The token is what `openssl rand -hex 32` prints: the same for Samovar (SAMOVAR_DIUN_TOKEN_FILE) and, as SAMOVAR_DIUN_TOKEN,',
+    "in .env beside this Compose file; in the host's own stack under `variables:` in host.yaml.",
     '',
     'The endpoint must be one that Diun reaches from its own container. Without the method it sends GET, and without the',
     'content type it is refused. It sends each event once and forgets one that was not taken: `bumps: { sweep: ... }` in',
     'host.yaml makes up for that. LOG_LEVEL=debug prints the token.',
   ]
-  return `${comment(lines)}${stringify(configuration, { lineWidth: 0 })}`
+  const document = new Document(configuration)
+  const endpoint = document.getIn(['notif', 'webhook', 'endpoint'], true)
+  if (isScalar(endpoint) && remark !== null) endpoint.comment = ` ${remark}`
+  return `${comment(lines)}${document.toString({ lineWidth: 0 })}`
 }
 
 function comment(lines: string[]): string {

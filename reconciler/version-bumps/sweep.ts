@@ -23,6 +23,8 @@ const pause = 10 * 60_000
 export function isSweepDue({ journal, now }: Sweeper['parts'], host: Host): boolean {
   if (host.bumps.sweep === null) return false
   const last = Number(journal.note(lastSweep) ?? 0)
+  // The clock was ahead: nobody waits until it has come there again.
+  if (last > now()) return true
   return momentBefore({ expression: host.bumps.sweep, timezone: host.timezone }, now()) > last
 }
 
@@ -68,8 +70,10 @@ export async function sweepVersions(
     }
   }
   for (const hint of hints) journal.hintDone(hint)
+  // One that came meanwhile is sooner.
   for (const repository of again)
-    if (hinted.has(repository)) journal.hintRepository(repository, now() + pause)
+    if (hinted.has(repository) && journal.hints().every((each) => each.repository !== repository))
+      journal.hintRepository(repository, now() + pause)
   if (which.all) journal.writeNote(lastSweep, String(began))
   return found
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ describe('samovar bootstrap', () => {
   test('lists everything that is missing at once', async () => {
     await using folder = await tempFolder('no-settings')
     const { exitCode, stderr } = await bootstrap(
-      ['--approvals', 'many', '--deploy-key', '/nowhere/key.pub'],
+      ['--approvals', 'many', '--deploy-key', '/nowhere/key.pub', '--bot', 'bad name'],
       {
         SAMOVAR_STATE_DIR: folder.path,
         SAMOVAR_PUBLIC_URL: 'https://samovar.example.com',
@@ -31,8 +31,19 @@ describe('samovar bootstrap', () => {
       'SAMOVAR_GITEA_ADMIN_USER and SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE) are not set',
       '--approvals is "many"',
       '--deploy-key names /nowhere/key.pub, which cannot be read (ENOENT)',
+      '--bot is "bad name"; expected a login of Gitea such as samovar',
+      'next: Correct the options and variables above',
     ])
       expect(stderr).toContain(part)
+  })
+
+  test('a private key for --deploy-key is refused before Gitea is asked', async () => {
+    await using folder = await tempFolder('private-key')
+    const file = join(folder.path, 'key')
+    writeFileSync(file, '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n')
+    const { stderr } = await bootstrap(['--deploy-key', file], { SAMOVAR_STATE_DIR: folder.path })
+    expect(stderr).toContain(`${file} (--deploy-key) holds no public key`)
+    expect(stderr).not.toContain('b3BlbnNzaC1rZXktdjE')
   })
 
   test('a Gitea that does not answer is told with what to check, and nothing is written', async () => {
@@ -46,7 +57,10 @@ describe('samovar bootstrap', () => {
     }
     const { exitCode, stdout, stderr } = await bootstrap([], environment)
     expect([exitCode, stdout]).toEqual([1, ''])
-    expect(stderr).toContain('next: Check SAMOVAR_GITEA_URL, SAMOVAR_GITEA_ADMIN_USER')
+    expect(stderr).toContain(
+      `next: Check SAMOVAR_GITEA_URL: ${environment.SAMOVAR_GITEA_URL} does not answer as Gitea`,
+    )
+    expect(stderr).not.toContain('two factors')
     expect(stderr).not.toContain('correct-horse')
     expect(existsSync(environment.SAMOVAR_STATE_DIR)).toBe(false)
   })
@@ -70,7 +84,7 @@ describe('a password that is not accepted', () => {
     gitea.close()
     expect(exitCode).toBe(1)
     expect(stderr).toContain("does not accept the administrator's password")
-    expect(stderr).toMatch(/next: Check SAMOVAR_GITEA_URL, .* two factors/)
+    expect(stderr).toMatch(/next: Check SAMOVAR_GITEA_ADMIN_USER and .* two factors/)
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'forge-unreachable' } })
     expect(stdout + stderr).not.toContain('correct-horse')
   })
@@ -85,8 +99,20 @@ describe('settings of bootstrap', () => {
     expect([giteaAdmin?.user, giteaAdmin?.password.reveal()]).toEqual(['alice', 'pass-1'])
     expect([JSON.stringify(giteaAdmin), inspect(giteaAdmin)].join(' ')).not.toContain('pass-1')
     expect(read({}).giteaAdmin).toBeNull()
-    expect(() => read({ SAMOVAR_GITEA_ADMIN_USER: 'alice' })).toThrow('SAMOVAR_GITEA_ADMIN_PASSWORD is not')
+    expect(() => read({ SAMOVAR_GITEA_ADMIN_USER: 'alice' })).toThrow(
+      'SAMOVAR_GITEA_ADMIN_PASSWORD (or _FILE) is not',
+    )
     expect(() => read({ SAMOVAR_GITEA_ADMIN_PASSWORD: 'pass-1' })).toThrow('SAMOVAR_GITEA_ADMIN_USER is not')
+  })
+
+  test('a file of the password that is missing is told once', () => {
+    const environment = {
+      SAMOVAR_GITEA_ADMIN_USER: 'alice',
+      SAMOVAR_GITEA_ADMIN_PASSWORD_FILE: '/nowhere/password',
+    }
+    expect(() => read(environment)).toThrow(
+      /^SAMOVAR_GITEA_ADMIN_PASSWORD_FILE names \/nowhere\/password, which cannot be read \(ENOENT\)$/,
+    )
   })
 
   test('the files it makes may be named before they are there, for bootstrap alone', async () => {

@@ -9,5 +9,9 @@ describe('with a pretend Gitea', () => {
     gitea = await startPretendGitea()
   })
   afterAll(() => gitea[Symbol.asyncDispose]())
-  giteaPromises(async () => ({ url: gitea.url, ...gitea.admin }), 'story')
+  const restart = {
+    stop: async () => gitea.fail('unreachable'),
+    start: async () => gitea.fail('none'),
+  }
+  giteaPromises(async () => ({ url: gitea.url, ...gitea.admin, restart }), 'story')
 })

@@ -1,6 +1,9 @@
 import { describe, test } from 'vitest'
+import { mustRun } from '../rig/process.ts'
 import { giteaPromises } from './gitea-promises.ts'
 
+/** GITEA_STOP and GITEA_START are shell commands; with them Gitea really is restarted in the middle of a roll-out. */
+const { GITEA_STOP: stop, GITEA_START: start } = process.env
 const { GITEA_URL: url, GITEA_ADMIN_USER: user, GITEA_ADMIN_PASSWORD: password } = process.env
 
 if (url === undefined || user === undefined || password === undefined) {
@@ -10,6 +13,11 @@ if (url === undefined || user === undefined || password === undefined) {
   test.skip('a real Gitea', () => {})
 } else {
   describe('with a real Gitea', () => {
-    giteaPromises(async () => ({ url, user, password }), 'story')
+    const shell = async (command: string) => void (await mustRun('sh', ['-c', command]))
+    const restart =
+      stop === undefined || start === undefined
+        ? {}
+        : { restart: { stop: () => shell(stop), start: () => shell(start) } }
+    giteaPromises(async () => ({ url, user, password, ...restart }), 'story')
   })
 }

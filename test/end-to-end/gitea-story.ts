@@ -13,7 +13,13 @@ import { type Daemon, documentOf, samovar, startDaemon } from './samovar.ts'
 import { clean, hostYaml } from './test-host.ts'
 
 /** A Gitea with an administrator, real or pretended. */
-export type GiteaInUse = { url: string; user: string; password: string }
+export type GiteaInUse = {
+  url: string
+  user: string
+  password: string
+  /** Ends it and starts it again, as an update of Gitea does; without it the way to it is cut. */
+  restart?: { stop(): Promise<void>; start(): Promise<void> }
+}
 
 /** A host whose repository is in a Gitea that bootstrap made ready, and a daemon that hears of merges by webhook. */
 export type GiteaHost = {

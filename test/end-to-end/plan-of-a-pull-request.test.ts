@@ -113,6 +113,7 @@ test('a pull request is planned against the running host, leaves it as it is, an
   expect(await host.get('/version')).toMatchObject({ body: { version: '1.1.0' } })
   const comment = outcomeComment(plan, {
     ...{ hostName: 'host.example.com', now: Date.now(), timezone: 'UTC', commit: head, instead: null },
+    nothing: false,
     operations: report.operations,
   })
   expect(comment).toContain('the change was made')

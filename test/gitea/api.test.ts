@@ -160,7 +160,9 @@ describe('limits', () => {
       }
       more()
     })
-    await expect(connect(server.url).ask('GET', '/thing')).rejects.toThrow('larger than 8388608 bytes')
+    await expect(connect(server.url).ask('GET', '/thing')).rejects.toThrow(
+      'Gitea answered GET /thing with more than 8388608 bytes',
+    )
     expect(written).toBeLessThan(24 * 1024 * 1024)
   })
 

@@ -55,8 +55,8 @@ test('a Gitea that is away is asked once a round, with growing pauses, and nothi
     pauses.push((first?.nextAt ?? 0) - now)
     now = first?.nextAt ?? 0
     journal.takeMessage(first?.id ?? 0)
-    journal.notDelivered(2, { problem: '', nextAt: now + day })
-    journal.notDelivered(3, { problem: '', nextAt: now + day })
+    journal.notDelivered(2, { problem: '', nextAt: now + day, refusedAt: null })
+    journal.notDelivered(3, { problem: '', nextAt: now + day, refusedAt: null })
     await round(fail)
   }
   expect(pauses.slice(0, 3)).toEqual([2_000, 4_000, 8_000])
@@ -66,8 +66,8 @@ test('a Gitea that is away is asked once a round, with growing pauses, and nothi
 
 test('when Gitea answers again, what had a long pause before it goes out at once', async () => {
   for (const each of [1, 2]) say(`about ${each}`, each)
-  journal.notDelivered(2, { problem: 'away', nextAt: day })
-  journal.notDelivered(1, { problem: 'away', nextAt: 10 })
+  journal.notDelivered(2, { problem: 'away', nextAt: day, refusedAt: null })
+  journal.notDelivered(1, { problem: 'away', nextAt: 10, refusedAt: null })
   now = 10
   const said: unknown[] = []
   await round(async (content) => void said.push(content))
@@ -107,4 +107,57 @@ test('an answer that was lost makes it come again', async () => {
   now = 10_000
   await round(async (content) => void said.push(content))
   expect(said).toEqual([1, 1])
+})
+
+test('one that always fails is taken for refused when Gitea answers others: it keeps none waiting', async () => {
+  const said: unknown[] = []
+  const note = async (content: unknown) => {
+    if (content === 2) throw away()
+    said.push(content)
+  }
+  for (const each of [1, 2, 3]) say(`about ${each}`, each)
+  expect(await round(note)).toBe('answers')
+  expect([said, journal.waitingMessages().map((each) => [each.attempts, each.refusedAt])]).toEqual([
+    [1, 3],
+    [[1, 0]],
+  ])
+})
+
+test('a refusal does not wake what waits for Gitea', async () => {
+  for (const each of [1, 2]) say(`about ${each}`, each)
+  journal.notDelivered(1, { problem: 'refused', nextAt: 0, refusedAt: 0 })
+  journal.notDelivered(2, { problem: 'away', nextAt: day, refusedAt: null })
+  let asked = 0
+  await round(async () => {
+    asked += 1
+    throw refused()
+  })
+  expect([asked, journal.waitingMessages()[1]?.nextAt]).toEqual([1, day])
+})
+
+test('the two weeks begin with the first refusal, not while Gitea was away', async () => {
+  say('about 1', 1)
+  await round(async () => {
+    throw away()
+  })
+  now = 20 * day
+  const refuse = async () => {
+    throw refused()
+  }
+  await round(refuse)
+  expect([dropped, journal.waitingMessages().length]).toEqual([[], 1])
+  now = 35 * day
+  await round(refuse)
+  expect(dropped).toEqual(['about 1: Gitea says 404'])
+})
+
+test('what fails for a reason of its own is given up after a day', async () => {
+  say('about 1', 1)
+  const fail = async () => {
+    throw new SamovarError('not-found', 'too many files')
+  }
+  await round(fail)
+  now = 2 * day
+  await round(fail)
+  expect(dropped).toEqual(['about 1: too many files'])
 })

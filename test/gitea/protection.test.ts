@@ -15,7 +15,7 @@ describe('branch protection', () => {
       { requiredStatuses: ['lint', 'samovar/plan'] },
       'requires samovar/plan',
     ],
-    ['approvals', { requiredApprovals: 0 }, { requiredApprovals: 1 }, '1 approvals instead of 0'],
+    ['approvals', { requiredApprovals: 0 }, { requiredApprovals: 1 }, '1 approval instead of 0'],
     [
       'protected paths',
       { protectedPaths: ['keys/**'] },

@@ -30,7 +30,7 @@ const status: Status = {
   fetchedAt: '2026-11-22T02:59:30.000Z',
   seenAt: null,
   daemon: null,
-  outbox: { waiting: 0, since: null, problem: null },
+  outbox: { waiting: 2, since: '2026-11-22T03:00:00.000Z', problem: 'HTTP 502' },
 }
 
 /** As without SAMOVAR_WEBHOOK_SECRET and SAMOVAR_DIUN_TOKEN. */
@@ -198,6 +198,8 @@ describe('metrics', () => {
     expect(line(text, 'samovar_source_staleness_seconds')).toBe('90')
     expect(line(text, 'samovar_last_pass_timestamp_seconds')).toBe(String(Date.UTC(2026, 10, 22, 3) / 1000))
     expect(line(text, 'samovar_pass_duration_seconds')).toBe('1.5')
+    expect(line(text, 'samovar_gitea_messages_waiting')).toBe('2')
+    expect(line(text, 'samovar_gitea_oldest_message_seconds')).toBe('60')
     expect(line(text, 'samovar_update_in_progress')).toBe('1')
     expect(line(text, 'samovar_services{sync="synced",state="idle"}')).toBe('1')
     expect(line(text, 'samovar_services{sync="out-of-sync",state="quarantined"}')).toBe('1')

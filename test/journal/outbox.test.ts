@@ -49,7 +49,7 @@ test('of one subject only the oldest is due, so that its messages arrive in thei
   post('a', 3, 0, 'comment 7')
   expect(journal.dueMessages(0, 10).map((each) => each.subject)).toEqual(['status abc', 'comment 7'])
   const [first] = journal.dueMessages(0, 10)
-  journal.notDelivered(first?.id ?? 0, { problem: 'away', nextAt: 500 })
+  journal.notDelivered(first?.id ?? 0, { problem: 'away', nextAt: 500, refusedAt: null })
   expect(journal.dueMessages(0, 10).map((each) => each.subject)).toEqual(['comment 7'])
   expect(journal.nextMessageAt()).toBe(0)
   journal.tryMessagesNow(100)

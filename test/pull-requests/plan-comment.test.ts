@@ -12,7 +12,7 @@ test('a tired person reads the whole in the heading', () => {
     ...{ service: 'nginx', image: null, fields: ['environment.TZ'], downtime: null },
   })
   expect(comment({ changes: [change(), nginx], order: ['gitea', 'nginx'] }).split('\n')[0]).toBe(
-    '### On `git.example.com` this would replace `gitea` `1.22.6` -> `1.22.7` and replace `nginx` (configuration); about 12 s of downtime',
+    '### On `git.example.com` this would replace `gitea` `1.22.6` -> `1.22.7` and replace `nginx` (configuration); at least 12 s of downtime',
   )
 })
 
@@ -219,7 +219,7 @@ const operation = {
 }
 const outcome = {
   ...{ hostName: 'git.example.com', now: noon, version: '0.1.0', timezone: 'UTC', commit: 'd'.repeat(40) },
-  ...{ operations: [operation], instead: null },
+  ...{ operations: [operation], instead: null, nothing: false },
 }
 
 test('after the merge the comment says what became of each change', () => {
@@ -234,7 +234,7 @@ test('after the merge the comment says what became of each change', () => {
     reason: 'the check failed; next: look @alice',
   }
   const bad = outcomeComment(plan(), { ...outcome, operations: [reverted] })
-  expect(bad).toContain('1 of 1 changes did not hold')
+  expect(bad).toContain('on `git.example.com` `gitea`: reverted')
   expect(bad).toContain('- `gitea` (`reverted`): `the check failed`. Next: `look @alice`')
 })
 
@@ -254,7 +254,7 @@ test('after the merge a plan that was no longer true says in what', () => {
   expect(text).toContain('and the plan was no longer true')
   expect(text).toMatch(/- `gitea`: .*`bbbbbbbbbbbb` was told; now .*`ffffffffffff`/)
   expect(text).toContain('- `nginx`: nothing was told; now replace.')
-  expect(outcomeComment(null, { ...outcome, instead })).toContain('no longer what had been told')
+  expect(outcomeComment(null, { ...outcome, instead })).toContain('**The plan was no longer true.**')
 })
 
 test('what is told and not begun yet is listed with what it waits for', () => {

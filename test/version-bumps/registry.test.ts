@@ -117,7 +117,7 @@ describe('the tags of an image', () => {
   test('a registry that does not answer is given up in time', async () => {
     await using silent = await answering(() => undefined)
     const error = await errorOf(connected({ timeoutMs: 150 }).tags(`${silent.address}/app`))
-    expect(error.message).toBe(`The registry ${silent.address} did not answer within 0.15 s.`)
+    expect(error.message).toBe(`The registry ${silent.address} did not answer within 0.15 s`)
   })
 
   test('a registry that is not there says why', async () => {

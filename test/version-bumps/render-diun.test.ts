@@ -128,7 +128,8 @@ describe("Diun's own configuration", () => {
     app: { image: '127.0.0.1:5000/app', tag: '1.0.0' },
     web: { image: 'nginx', tag: '1.30.4' },
   })
-  const text = renderDiunConfiguration(state, 'https://samovar.example.com/hooks/diun')
+  const endpoint = { url: 'https://samovar.example.com/hooks/diun', remark: null }
+  const text = renderDiunConfiguration(state, endpoint)
   const value = parse(text) as Record<string, Record<string, unknown>>
 
   test('posts to Samovar, on a schedule, from the file of images', () => {
@@ -151,12 +152,18 @@ describe("Diun's own configuration", () => {
     expect(text).toContain('DIUN_NOTIF_WEBHOOK_HEADERS_AUTHORIZATION: Bearer $SAMOVAR_DIUN_TOKEN')
   })
 
+  test('has a Compose service in its comment that runs as it stands', () => {
+    const lines = text.split('\n').flatMap((line) => (/^# {3}/.test(line) ? [line.slice(4)] : []))
+    const compose = parse(lines.join('\n')) as { services: { diun: { volumes: string[] } } }
+    expect(compose).toMatchObject({ volumes: { diun: null } })
+    expect(compose.services.diun.volumes).toEqual(['diun:/data', './diun:/etc/diun:ro'])
+    expect(text).toMatch(/openssl rand -hex 32[^]*SAMOVAR_DIUN_TOKEN_FILE/)
+  })
+
   test('lets Diun speak plain HTTP with a registry of this machine, and with no other', () => {
     expect(value['regopts']).toEqual([{ name: '127.0.0.1:5000', selector: 'image', insecureTLS: true }])
     const without = stateOf({ web: { image: 'nginx', tag: '1.30.4' } })
-    expect(parse(renderDiunConfiguration(without, 'https://samovar.example.com'))).not.toHaveProperty(
-      'regopts',
-    )
+    expect(parse(renderDiunConfiguration(without, endpoint))).not.toHaveProperty('regopts')
   })
 })
 
@@ -181,6 +188,19 @@ describe('samovar render diun', () => {
     expect(exitCode).toBe(0)
     expect(stdout).toContain('endpoint: https://samovar.example.com/hooks/diun\n')
     expect(stdout).not.toContain('secret-1')
+  })
+
+  test.each([
+    ['127.0.0.1:9797', 'http://SAMOVAR-AS-DIUN-REACHES-IT:9797/hooks/diun', true],
+    ['0.0.0.0:80', 'http://SAMOVAR-AS-DIUN-REACHES-IT:80/hooks/diun', true],
+    ['[::]:9797', 'http://SAMOVAR-AS-DIUN-REACHES-IT:9797/hooks/diun', true],
+    ['172.17.0.1:9797', 'http://172.17.0.1:9797/hooks/diun', false],
+    ['[fd00::1]:9797', 'http://[fd00::1]:9797/hooks/diun', false],
+  ])('--config without a public address, listening at %s, names %s', async (listen, endpoint, isOpen) => {
+    await using place = await checkout()
+    const { stdout } = await samovar(['diun', place.root, '--config'], { SAMOVAR_LISTEN: listen })
+    expect(parse(stdout)).toMatchObject({ notif: { webhook: { endpoint } } })
+    expect(stdout.includes(`${endpoint} # set SAMOVAR_PUBLIC_URL, or name`)).toBe(isOpen)
   })
 
   test('prints no file for a desired state with findings', async () => {
