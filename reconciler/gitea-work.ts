@@ -170,12 +170,14 @@ function looking(parts: Parts & { forge: Forge }, about: About): Duty {
       if (!isSoon) lookAt = now() + Math.max(shortestLook, loaded.state.host.poll)
       told.teller.well('gitea work', 'it goes on')
       journal.forgetProposals(mostProposals)
+      journal.forgetSeen(mostSeen)
     },
   }
 }
 
 /** Pull requests that ended long ago are of no use to anybody here. */
 const mostProposals = 1_000
+const mostSeen = 10_000
 
 function sweeping(parts: Parts, { told }: About): Duty {
   const memory: Memory = newMemory()

@@ -1,5 +1,5 @@
 import { SamovarError } from '../errors.ts'
-import { ForgeRefusal } from './refusal.ts'
+import { ForgeRefusal, TooLarge } from './refusal.ts'
 import { type Answer, neverConnected, type Request, requestOnce, type Wire } from './request.ts'
 
 export type ApiOptions = {
@@ -148,13 +148,22 @@ function pauseUnlessStopped(milliseconds: number, signal: AbortSignal | undefine
   })
 }
 
-/** By counting, never by `Link`: its addresses are those of ROOT_URL, which may not be reachable from here. */
+/**
+ * By counting, never by `Link`: its addresses are those of ROOT_URL, which may not be reachable from here. A page that is
+ * too large is read item by item, and an item that is too large by itself is left out: whoever may open a pull request
+ * could otherwise hide all others behind one long text.
+ */
 async function* eachItem<T>(ask: Api['ask'], path: string, list: ListAsk): AsyncGenerator<T> {
   const { understood = [], itemsOf = (body) => body } = list
   let seen = 0
   for (let page = 1; page <= mostPages; page += 1) {
     const query = { ...list.query, page, limit: pageSize }
-    const answer = await ask('GET', path, { query, understood })
+    const answer = await ask('GET', path, { query, understood }).catch(tooLarge)
+    if (answer === null) {
+      yield* oneByOne<T>(ask, path, { list, page })
+      seen += pageSize
+      continue
+    }
     if (answer.status >= 400) return
     // Some empty lists are null.
     const items = itemsOf(answer.body) ?? []
@@ -165,6 +174,28 @@ async function* eachItem<T>(ask: Api['ask'], path: string, list: ListAsk): Async
     if (items.length === 0 || (answer.total !== null && seen >= answer.total)) return
   }
   throw new ForgeRefusal(200, `GET ${path}: Gitea has more than ${mostPages * pageSize} of them, too many`)
+}
+
+/** Null for an answer that is too large. */
+function tooLarge(error: unknown): null {
+  if (error instanceof TooLarge) return null
+  throw error
+}
+
+async function* oneByOne<T>(
+  ask: Api['ask'],
+  path: string,
+  { list, page }: { list: ListAsk; page: number },
+): AsyncGenerator<T> {
+  const { itemsOf = (body) => body } = list
+  for (let nth = 1; nth <= pageSize; nth += 1) {
+    const query = { ...list.query, page: (page - 1) * pageSize + nth, limit: 1 }
+    const answer = await ask('GET', path, { query }).catch(tooLarge)
+    if (answer === null) continue
+    const items = itemsOf(answer.body) ?? []
+    if (!Array.isArray(items) || items.length === 0) return
+    yield* items as T[]
+  }
 }
 
 /** A refusal in one sentence. 401 is no refusal of this call but of us, and may be over when the token is replaced. */

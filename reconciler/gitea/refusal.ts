@@ -11,6 +11,9 @@ export class ForgeRefusal extends SamovarError {
   }
 }
 
+/** An answer that is larger than anything Samovar asks for. */
+export class TooLarge extends ForgeRefusal {}
+
 /** The HTTP status that Gitea refused a request with, or undefined for any other value. */
 export function refusalStatus(error: unknown): number | undefined {
   return error instanceof ForgeRefusal ? error.status : undefined

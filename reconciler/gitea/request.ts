@@ -1,5 +1,5 @@
 import { SamovarError } from '../errors.ts'
-import { ForgeRefusal } from './refusal.ts'
+import { ForgeRefusal, TooLarge } from './refusal.ts'
 
 /** How requests go out. */
 export type Wire = {
@@ -144,7 +144,7 @@ async function boundedBody(response: Response, request: Request): Promise<Buffer
     if (bytes > mostBytes) {
       const call = `${request.method} ${request.path}`
       const sentence = `Gitea answered ${call} with more than ${mostBytes} bytes, which is not read`
-      throw new ForgeRefusal(response.status, sentence)
+      throw new TooLarge(response.status, sentence)
     }
     pieces.push(piece)
   }

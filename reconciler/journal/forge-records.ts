@@ -176,6 +176,12 @@ export function openForgeRecords(database: DatabaseSync) {
       const row = database.prepare('select * from proposals where number = ?').get(number)
       return row === undefined ? null : proposalOf(row)
     },
+    /** When versions were first seen matters for those of late only. */
+    forgetSeen(keep: number): void {
+      database
+        .prepare('delete from seen where rowid not in (select rowid from seen order by at desc limit ?)')
+        .run(keep)
+    },
     /** Those that ended, and their plans, beyond the newest so many. */
     forgetProposals(keep: number): void {
       const old = 'number not in (select number from NAME order by number desc limit ?)'

@@ -1,3 +1,4 @@
+import type { Finding } from '../desired-state.ts'
 import { durationInWords } from '../health/clock.ts'
 import type { Operation } from '../journal/operation.ts'
 import { version as ownVersion } from '../version.ts'
@@ -70,6 +71,32 @@ function headline(outcome: Outcome): string {
   return operations.length === 1
     ? `${merged} the change was made${asTold}`
     : `${merged} all ${operations.length} changes were made${asTold}`
+}
+
+/** The comment of a plan whose merge was followed by another one before the host was looked at. */
+export const togetherComment = ({ hostName, commit }: { hostName: string; commit: string }): string =>
+  cut([
+    `### Merged as ${shown(commit.slice(0, 10))}; on ${shown(hostName)} it was rolled out together with a later merge`,
+    '',
+    'The statuses of the later commit, and `samovar history`, say how it went.',
+  ])
+
+/**
+ * The comment of a plan whose merge made a commit that is not valid: two merges may make together what neither was
+ * alone. Messages of findings may quote a value, so only their places are told.
+ */
+export function notFollowedComment(about: { hostName: string; commit: string; findings: Finding[] }): string {
+  const { hostName, commit, findings } = about
+  const count = findings.length === 1 ? '1 finding' : `${findings.length} findings`
+  return cut([
+    `### Merged as ${shown(commit.slice(0, 10))}; on ${shown(hostName)} it is not followed: it has ${count}`,
+    '',
+    ...findings
+      .slice(0, mostRows)
+      .map(({ file, line, column, key }) => `- ${shown(`${file}:${line}:${column}`, 200)} ${shown(key)}`),
+    '',
+    'The last good commit stays in force. Next: correct it and merge that; `samovar validate` says what is wrong.',
+  ])
 }
 
 const endInWords: Record<Operation['result'], string> = {

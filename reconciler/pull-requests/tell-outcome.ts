@@ -10,7 +10,7 @@ import type { Parts } from '../parts.ts'
 import { linksFrom } from '../what-to-say.ts'
 import { type FirstPlan, firstPlans } from './first-plans.ts'
 import type { HeadPlan } from './head-plan.ts'
-import { outcomeComment } from './outcome-comment.ts'
+import { notFollowedComment, outcomeComment, togetherComment } from './outcome-comment.ts'
 import { pullOrNull } from './own-pull-request.ts'
 import { isAsTold } from './plan-fingerprint.ts'
 
@@ -40,12 +40,31 @@ export async function tellOutcomes(
     const merged = { ...told, merged: pull.mergeCommit }
     const first = firstPlans(journal).find((each) => each.commit === pull.mergeCommit)
     if (first === undefined) {
-      journal.rememberPlan({ ...merged, ended: now() - pull.updatedAt > patience })
+      const ended = now() - pull.updatedAt > patience
+      tellWithoutPlan(parts, about.outlook, { told: merged, ended })
+      journal.rememberPlan({ ...merged, ended })
       continue
     }
     const ended = tellOne(parts, forge, { told, pull, first, ...about })
     journal.rememberPlan({ ...merged, ended })
   }
+}
+
+/** The merged commit never was in force by itself: it is not valid, or another merge followed at once. */
+function tellWithoutPlan(
+  { journal, now }: Parts,
+  { findings, findingsCommit, loaded }: Outlook,
+  { told, ended }: { told: ToldPlan; ended: boolean },
+): void {
+  const { number, merged: commit } = told
+  if (commit === null) return
+  const hostName = loaded.state.host.name
+  const isFollowed = findingsCommit !== commit
+  if (isFollowed && !ended) return
+  const body = isFollowed
+    ? togetherComment({ hostName, commit })
+    : notFollowedComment({ hostName, commit, findings })
+  journal.post(commentMessage({ number, marker: 'plan', body }), now())
 }
 
 type About = {

@@ -115,6 +115,31 @@ test('with `backup: { before: none }` nothing is copied and nothing stops for it
   expect(await host.backups()).toEqual(listed)
 })
 
+test('a container of others on the data is named, and nothing is stopped, copied or replaced beside it', async () => {
+  const { docker } = host.rig
+  const stranger = await docker.createContainer({
+    name: `${host.project}-of-others`,
+    Image: (await host.running('notes'))?.image.id ?? '',
+    Entrypoint: ['sleep', '600'],
+    HostConfig: { Binds: [`${host.project}_notes-data:/theirs`] },
+  })
+  await stranger.start()
+  try {
+    const before = [await host.standing('notes'), await host.standing('postgres'), await host.backups()]
+    const operation = await host.update({ notes: '1.0.0' })
+    expect(operation).toMatchObject({
+      result: 'untouched',
+      reason: expect.stringContaining(`${host.project}-of-others`),
+    })
+    expect([await host.standing('notes'), await host.standing('postgres'), await host.backups()]).toEqual(
+      before,
+    )
+    expect((await stranger.inspect()).State.Running).toBe(true)
+  } finally {
+    await stranger.remove({ force: true })
+  }
+})
+
 test('an update that is good keeps its data, and names the backup it could have gone back to', async () => {
   const before = await notesOf(host)
   for (const notes of ['1.0.0', '2.1.0']) {

@@ -350,3 +350,15 @@ test('Gitea may live below a path', async () => {
   expect(server.seen[0]?.path).toBe('/git/api/v1/version')
   expect(api.webUrl).toBe(`${server.url}/git`)
 })
+
+test('one item with an endless text hides no other item of its list', async () => {
+  const items = [1, 2, 3, 4].map((number) => ({ number, body: number === 3 ? 'x'.repeat(9_000_000) : '' }))
+  await using server = await startServer((response, _nth, request) => {
+    const { searchParams } = new URL(request.url ?? '', 'http://localhost')
+    const [page, limit] = [Number(searchParams.get('page')), Number(searchParams.get('limit'))]
+    json(response, 200, items.slice((page - 1) * limit, page * limit), { 'x-total-count': '4' })
+  })
+  const found: number[] = []
+  for await (const each of connect(server.url).items<{ number: number }>('/things')) found.push(each.number)
+  expect(found).toEqual([1, 2, 4])
+})

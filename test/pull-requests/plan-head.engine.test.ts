@@ -286,7 +286,9 @@ test('another project, too many services and too much time are answers, and the 
   await stage.offer({ 'desired-state/host.yaml': hostFile().replace('project: site', 'project: other') })
   expect((await stage.plan()).refused).toContain('project')
   await stage.offer({})
-  expect((await stage.plan({ limits: { services: 0 } })).refused).toContain('too large to plan')
+  expect((await stage.plan({ limits: { services: 0 } })).refused).toContain(
+    'at most 0 are planned; next: split',
+  )
   expect((await stage.plan({ limits: { files: 1 } })).refused).toContain('more than 1 files')
   const outlook = await stage.look()
   for (const withinMs of [150, 250, 350, 450, 600]) {

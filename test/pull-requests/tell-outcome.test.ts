@@ -127,13 +127,27 @@ describe('nothing is told', () => {
     expect(await comments()).toHaveLength(1)
   })
 
-  test('of a merge before it is in force, and no longer than half an hour is waited for it', async () => {
+  test('of a merge before it is in force; after half an hour it is said that another one followed', async () => {
     await merge()
     stage.wait((await stage.forge.pullRequest(1)).updatedAt - stage.parts.now())
     await tell(outlook('c0ffee'))
     expect([await comments(), stage.journal.toldPlan(1)]).toMatchObject([[], { merged, ended: false }])
     stage.wait(31 * 60_000)
     await tell(outlook('c0ffee'))
-    expect([await comments(), stage.journal.toldPlan(1)?.ended]).toEqual([[], true])
+    expect(stage.journal.toldPlan(1)?.ended).toBe(true)
+    expect(await comments()).toEqual([expect.stringContaining('together with a later merge')])
+  })
+})
+
+describe('a merge whose commit never was in force by itself', () => {
+  test('since it is not valid, is told with the places of its findings, and not what stands there', async () => {
+    await merge()
+    const findings = [
+      { file: 'desired-state/host.yaml', line: 3, column: 9, key: 'poll', message: 'hunter2' },
+    ]
+    await tell({ ...outlook('before'), findings, findingsCommit: merged } as Outlook)
+    expect(await comments()).toEqual([expect.stringContaining('it is not followed: it has 1 finding')])
+    expect((await comments())[0]).toContain('`desired-state/host.yaml:3:9` `poll`')
+    expect((await comments())[0]).not.toContain('hunter2')
   })
 })
