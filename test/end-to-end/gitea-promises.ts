@@ -50,6 +50,15 @@ export function giteaPromises(gitea: () => Promise<GiteaInUse>, name: string): v
       },
       soon,
     )
+  const planIsGood = (number: number) =>
+    until(
+      'its plan is good',
+      async () => {
+        const { head } = await host.forge.pullRequest(number)
+        return (await statusOf(head.sha, 'samovar/plan'))?.state === 'success'
+      },
+      soon,
+    )
   const file = async () =>
     (await host.forge.file('desired-state/services/web.yaml', 'main'))?.bytes.toString('utf8') ?? ''
 
@@ -123,14 +132,7 @@ export function giteaPromises(gitea: () => Promise<GiteaInUse>, name: string): v
       }),
     })
     await host.validated(number)
-    await until(
-      'its plan is good',
-      async () => {
-        const { head } = await host.forge.pullRequest(number)
-        return (await statusOf(head.sha, 'samovar/plan'))?.state === 'success'
-      },
-      soon,
-    )
+    await planIsGood(number)
     const commit = await host.merge(number)
     await status(commit, 'samovar/host', 'success')
     await event(host, daemon, '1.2.0')
@@ -151,14 +153,7 @@ export function giteaPromises(gitea: () => Promise<GiteaInUse>, name: string): v
     const text = (await file()).replace('^1\\.[012]\\.0$', '^(1\\.[012]\\.0|2\\.0\\.0)$')
     const number = await host.propose('also-2', { 'desired-state/services/web.yaml': text })
     await host.validated(number)
-    await until(
-      'its plan is good',
-      async () => {
-        const { head } = await host.forge.pullRequest(number)
-        return (await statusOf(head.sha, 'samovar/plan'))?.state === 'success'
-      },
-      soon,
-    )
+    await planIsGood(number)
     await status(await host.merge(number), 'samovar/host', 'success')
     await event(host, daemon, '2.0.0')
     const bump = await ownPull(/^Bump web from 1\.2\.0 to 2\.0\.0$/)
@@ -202,14 +197,7 @@ export function giteaPromises(gitea: () => Promise<GiteaInUse>, name: string): v
       ).replace('restart: unless-stopped', 'restart: unless-stopped\n    environment: { GREETING: hello }'),
     })
     await host.validated(number)
-    await until(
-      'its plan is good',
-      async () => {
-        const { head } = await host.forge.pullRequest(number)
-        return (await statusOf(head.sha, 'samovar/plan'))?.state === 'success'
-      },
-      soon,
-    )
+    await planIsGood(number)
     const before = daemon.log().length
     const commit = await host.merge(number)
     const isBegun = (line: string) => line.includes('step "create" begins')

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connectForge } from '../../reconciler/gitea/connect.ts'
 import type { Forge } from '../../reconciler/gitea/forge.ts'
 import { type FaultProxy, startFaultProxy } from '../rig/fault-proxy.ts'
+import { quietGit } from '../rig/git-server.ts'
 import { mustRun } from '../rig/process.ts'
 import { freePort } from '../rig/registry.ts'
 import { type TempFolder, tempFolder } from '../rig/temp-folder.ts'
@@ -188,24 +189,13 @@ export async function startGiteaHost(gitea: GiteaInUse, name: string): Promise<G
 /** The very first push goes past bootstrap's protection, which is made after it. */
 async function pushFirst(gitea: GiteaInUse, fullName: string, files: Record<string, string>): Promise<void> {
   await using work = await tempFolder('first-push')
-  const { mkdir, writeFile } = await import('node:fs/promises')
   for (const [path, text] of Object.entries(files)) {
     await mkdir(join(work.path, path, '..'), { recursive: true })
     await writeFile(join(work.path, path), text)
   }
   const { host } = new URL(gitea.url)
   const remote = `http://${gitea.user}:${gitea.password}@${host}/${fullName}.git`
-  const env = {
-    ...process.env,
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_AUTHOR_NAME: 'Operator',
-    GIT_AUTHOR_EMAIL: 'operator@example.com',
-    GIT_COMMITTER_NAME: 'Operator',
-    GIT_COMMITTER_EMAIL: 'operator@example.com',
-  }
-  const git = (...args: string[]) => mustRun('git', ['-C', work.path, ...args], { env })
+  const git = (...args: string[]) => mustRun('git', ['-C', work.path, ...args], { env: quietGit })
   await git('init', '-q', '--initial-branch=main')
   await git('add', '-A')
   await git('commit', '-q', '-m', 'the host')

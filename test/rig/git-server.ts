@@ -32,7 +32,7 @@ export type GitServer = {
 } & AsyncDisposable
 
 /** Anything that reads the user's Git configuration would test that, too. */
-const quietGit = {
+export const quietGit = {
   ...process.env,
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_CONFIG_NOSYSTEM: '1',
