@@ -268,7 +268,7 @@ export function bootstrapStory(title: string, open: () => Promise<GiteaForBootst
     test('who is no administrator is told so, and nothing is done', async () => {
       await ask('POST', '/admin/users', {
         username: bob,
-        email: 'bob@example.com',
+        email: 'bob-of-bootstrap@example.com',
         password: bobPassword,
         must_change_password: false,
       })
