@@ -1,4 +1,3 @@
-import { deliveriesOf } from './deliveries.ts'
 import { codeOf } from './errors.ts'
 import type { Forge } from './gitea/forge.ts'
 import { deliverDue } from './gitea/outbox.ts'
@@ -7,11 +6,12 @@ import { fingerprintOfError, whatAndNext } from './log.ts'
 import { type Memory, newMemory, type Outlook } from './look.ts'
 import type { Teller } from './notify/tell.ts'
 import type { Parts } from './parts.ts'
-import { isAboutAll } from './pull-requests/about-all.ts'
 import { type Merged, mergeOwn } from './pull-requests/merge-own.ts'
+import { isOutage } from './pull-requests/outage.ts'
 import { bumpMessage } from './pull-requests/propose-bump.ts'
 import { settleProposals } from './pull-requests/settle-proposals.ts'
 import { type PlanTeller, planTeller } from './pull-requests/tell-plans.ts'
+import { deliveriesOf } from './say-to-gitea.ts'
 import { connectRegistries } from './version-bumps/registry.ts'
 import { dueHints, isSweepDue, type Sweeper, sweepVersions } from './version-bumps/sweep.ts'
 
@@ -154,7 +154,7 @@ function looking(parts: Parts & { forge: Forge }, about: About): Duty {
       const loaded = await inForce(parts, memory)
       await settleProposals(forge, parts, { open, policies: loaded.state.services }).catch(
         (error: unknown) => {
-          if (isAboutAll(error)) throw error
+          if (isOutage(error)) throw error
           tellFailed(told, error)
         },
       )
@@ -182,15 +182,18 @@ const mostSeen = 10_000
 function sweeping(parts: Parts, { told }: About): Duty {
   const memory: Memory = newMemory()
   const sweeper: Sweeper = { registries: connectRegistries({ now: parts.now }), parts, told: told.teller }
-  /** A host that cannot be read is no reason to read it twice a second. */
+  /** The schedule is looked at now and then; a host that cannot be read is not read twice a second for a hint either. */
   let readAt = 0
+  let failedUntil = 0
   let all = false
   return {
     async isDue() {
       const isHinted = dueHints(parts).length > 0
-      if (!isHinted && parts.now() < readAt) return false
+      if (parts.now() < (isHinted ? failedUntil : readAt)) return false
       readAt = parts.now() + shortestLook
+      failedUntil = readAt
       all = isSweepDue(parts, (await inForce(parts, memory)).state.host)
+      failedUntil = 0
       return all || isHinted
     },
     async act() {

@@ -5,7 +5,7 @@ import type { Proposal } from '../journal/forge-records.ts'
 import type { Loaded } from '../load.ts'
 import type { Parts } from '../parts.ts'
 import { type Bump, bumpFile } from '../version-bumps/bump.ts'
-import { isAboutAll } from './about-all.ts'
+import { isOutage } from './outage.ts'
 import { isSame } from './own-pull-request.ts'
 import { requiredAreGreen } from './required-statuses.ts'
 
@@ -61,7 +61,7 @@ async function mergeOne(
     parts.journal.saveProposal({ ...proposal, state: 'merged' })
     return { proposal, result: 'merged', why: '' }
   } catch (error) {
-    if (isAboutAll(error)) throw error
+    if (isOutage(error)) throw error
     return { proposal, result: 'waits', why: sentenceOf(error) }
   }
 }

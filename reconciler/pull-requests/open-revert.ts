@@ -47,7 +47,7 @@ export const deliverRevert =
       hostName: loaded.state.host.name,
       link: linksFrom(parts.settings.publicUrl).operation(id),
     })
-    const message = `${text.title}\n\nIt did not hold on ${loaded.state.host.name} (${id}).\n`
+    const message = `${text.title}\n\nIt was reverted on ${loaded.state.host.name} (${id}).\n`
     const head = await writeOwnBranch(forge, { branch, base, message, changes, pull })
     const isAutomatic = policy.update.policy === 'automatic' && isBump(operation)
     const opened = await openOwnPullRequest(forge, {

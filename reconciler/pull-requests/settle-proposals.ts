@@ -2,8 +2,8 @@ import type { ServicePolicy } from '../desired-state.ts'
 import type { Forge, PullRequest } from '../gitea/forge.ts'
 import type { Proposal } from '../journal/forge-records.ts'
 import type { Parts } from '../parts.ts'
-import { isAboutAll } from './about-all.ts'
 import { heldSince } from './held-since.ts'
+import { isOutage } from './outage.ts'
 import { closeReplaced, isSame, pullOrNull } from './own-pull-request.ts'
 import { versionIn } from './version-in-file.ts'
 
@@ -46,7 +46,7 @@ export async function settleProposals(
       else if (await isSettled(forge, parts, { proposal, policy })) await closeReplaced(forge, parts, pull)
     } catch (error) {
       // One that cannot be judged must not keep the others from it.
-      if (isAboutAll(error)) throw error
+      if (isOutage(error)) throw error
       problems.push(error)
     }
   }

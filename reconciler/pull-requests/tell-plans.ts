@@ -7,9 +7,9 @@ import { fingerprintOfError, whatAndNext } from '../log.ts'
 import type { Outlook } from '../look.ts'
 import type { Teller } from '../notify/tell.ts'
 import type { Parts } from '../parts.ts'
-import { isAboutAll } from './about-all.ts'
 import type { HeadPlan } from './head-plan.ts'
 import { isOfHost } from './host-files.ts'
+import { isOutage } from './outage.ts'
 import { planComment, planStatus } from './plan-comment.ts'
 import { planHead } from './plan-head.ts'
 import { tellOutcomes } from './tell-outcome.ts'
@@ -45,7 +45,7 @@ export function planTeller(parts: Parts, forge: Forge, teller: Teller): PlanTell
       told.set(pull.number, `${pull.head.sha} ${sight}`)
       teller.well(`pull request #${pull.number}`, 'it is planned')
     } catch (error) {
-      if (isAboutAll(error)) throw error
+      if (isOutage(error)) throw error
       teller.problem(`pull request #${pull.number}`, fingerprintOfError(error), whatAndNext(error))
     }
   }

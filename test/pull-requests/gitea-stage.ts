@@ -1,4 +1,3 @@
-import { deliveriesOf } from '../../reconciler/deliveries.ts'
 import { hostOf } from '../../reconciler/desired-state/policies.ts'
 import type { ServicePolicy } from '../../reconciler/desired-state.ts'
 import type { Engine } from '../../reconciler/engine/engine.ts'
@@ -6,6 +5,7 @@ import { openSource } from '../../reconciler/git/checkout.ts'
 import { connectForge } from '../../reconciler/gitea/connect.ts'
 import type { Forge } from '../../reconciler/gitea/forge.ts'
 import { deliverDue } from '../../reconciler/gitea/outbox.ts'
+import type { ToldPlan } from '../../reconciler/journal/forge-records.ts'
 import type { Operation } from '../../reconciler/journal/operation.ts'
 import type { NewMessage } from '../../reconciler/journal/outbox.ts'
 import { type Journal, openJournal } from '../../reconciler/journal.ts'
@@ -15,6 +15,7 @@ import type { Parts } from '../../reconciler/parts.ts'
 import type { BumpContent } from '../../reconciler/pull-requests/bump-text.ts'
 import { bumpMessage } from '../../reconciler/pull-requests/propose-bump.ts'
 import { settleProposals } from '../../reconciler/pull-requests/settle-proposals.ts'
+import { deliveriesOf } from '../../reconciler/say-to-gitea.ts'
 import { readSettings } from '../../reconciler/settings.ts'
 import { type FaultProxy, startFaultProxy } from '../rig/fault-proxy.ts'
 import { type PretendGitea, startPretendGitea } from '../rig/pretend-gitea.ts'
@@ -54,6 +55,8 @@ export type GiteaStage = {
   /** Ten minutes later: delivers what waits. */
   round(): Promise<string[]>
   propose(bump?: Partial<BumpContent>): Promise<string[]>
+  /** As if its plan had been told and were good, for the head it has unless another is named; no status is set. */
+  planned(number: number, told?: Partial<ToldPlan>): Promise<void>
   /** What became of our pull requests. */
   settle(): Promise<void>
   pulls(): Promise<Seen[]>
@@ -156,6 +159,13 @@ export async function openGiteaStage(
       return journal.waitingMessages().map((each) => each.problem)
     },
     propose: (bump = {}) => stage.say(bumpMessage({ ...toNewer, ...bump }, now)),
+    async planned(number, told = {}) {
+      const { sha: head } = (await stage.pull(number)).head
+      journal.rememberPlan({
+        ...{ number, head, against: '', plan: '', state: 'success', at: 0, merged: null, ended: false },
+        ...told,
+      })
+    },
     async settle() {
       const open = await forge.openPullRequests('main')
       await settleProposals(forge, parts, { open, policies: stage.loaded().state.services })

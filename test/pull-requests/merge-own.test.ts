@@ -35,16 +35,7 @@ async function told(
     statuses = { 'samovar/plan': 'success', validate: 'success' },
   } = about
   const { sha } = (await stage.pull(number)).head
-  stage.journal.rememberPlan({
-    number,
-    head: about.head ?? sha,
-    against: '',
-    plan: '',
-    state: plan,
-    at: 0,
-    merged: null,
-    ended: false,
-  })
+  await stage.planned(number, { head: about.head ?? sha, state: plan })
   for (const [context, state] of Object.entries(statuses))
     await stage.admin('POST', `/statuses/${sha}`, { context, state })
 }
@@ -193,4 +184,17 @@ describe('Samovar leaves to people', () => {
     expect((await merge()).map((each) => each.proposal.number)).toEqual([1])
     expect(await stage.file(webFile)).toBe(file)
   })
+})
+
+test('of several that are green one is merged at a look: the plans of the others were made before it', async () => {
+  const other = 'desired-state/services/other.yaml'
+  const image = 'registry.example.com/other'
+  await stage.push({ [other]: file.replaceAll('/web', '/other') })
+  const policy = { digest: digestOf('a'), update: { policy: 'automatic' } } as const
+  stage.follow([policyOf(policy), policyOf(policy, 'other')])
+  await stage.propose({ service: 'other', file: other, image })
+  for (const number of [1, 2]) await told({ number })
+  expect((await merge()).map((each) => each.result)).toEqual(['merged'])
+  expect((await stage.pulls()).map((each) => each.merged).toSorted()).toEqual([false, true])
+  expect((await merge()).map((each) => each.result)).toEqual(['merged'])
 })

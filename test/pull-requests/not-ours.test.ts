@@ -51,16 +51,7 @@ describe('a number that Gitea gave to somebody else after its data went back', (
   test('is not merged, however green it is', async () => {
     const { sha: head } = (await stage.pull(1)).head
     await stage.admin('POST', `/statuses/${head}`, { context: 'samovar/plan', state: 'success' })
-    stage.journal.rememberPlan({
-      number: 1,
-      head,
-      against: '',
-      plan: '',
-      state: 'success',
-      at: 0,
-      merged: null,
-      ended: false,
-    })
+    await stage.planned(1)
     const open = await stage.forge.openPullRequests('main')
     expect(await mergeOwn(stage.forge, stage.parts, { open, loaded: stage.loaded() })).toEqual([])
     expect((await stage.pull(1)).merged).toBe(false)

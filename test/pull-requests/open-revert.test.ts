@@ -151,16 +151,7 @@ describe('the revert of an automatic service', () => {
     await stage.pulls()
     const open = await stage.forge.openPullRequests('main')
     const { sha: head } = (await stage.pull(1)).head
-    stage.journal.rememberPlan({
-      number: 1,
-      head,
-      against: '',
-      plan: '',
-      state: 'success',
-      at: 0,
-      merged: null,
-      ended: false,
-    })
+    await stage.planned(1)
     await stage.admin('POST', `/statuses/${head}`, { context: 'samovar/plan', state: 'success' })
     return mergeOwn(stage.forge, stage.parts, { open, loaded: stage.loaded() })
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { deliveriesOf } from '../../reconciler/deliveries.ts'
 import { bumpMessage } from '../../reconciler/pull-requests/propose-bump.ts'
+import { deliveriesOf } from '../../reconciler/say-to-gitea.ts'
 import { policyOf } from '../desired-state/policy.ts'
 import { digestOf, type GiteaStage, openGiteaStage, toNewer, webFile } from './gitea-stage.ts'
 

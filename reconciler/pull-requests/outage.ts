@@ -1,7 +1,7 @@
 import { codeOf } from '../errors.ts'
 
-/** What does not lie in one pull request: all others would meet the same. */
-export const isAboutAll = (error: unknown): boolean =>
+/** Gitea, Git or the engine is away, or the end has come: every other pull request would meet the same. */
+export const isOutage = (error: unknown): boolean =>
   ['forge-unreachable', 'source-unreachable', 'engine-unreachable', 'interrupted'].includes(
     codeOf(error) ?? '',
   )

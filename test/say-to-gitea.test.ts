@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { deliverBriefly } from '../reconciler/deliveries.ts'
 import { statusMessage } from '../reconciler/gitea/commit-status.ts'
+import { deliverBriefly } from '../reconciler/say-to-gitea.ts'
 import { type GiteaStage, openGiteaStage } from './pull-requests/gitea-stage.ts'
 
 let stage: GiteaStage
