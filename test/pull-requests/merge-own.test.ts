@@ -195,6 +195,6 @@ test('of several that are green one is merged at a look: the plans of the others
   await stage.propose({ service: 'other', file: other, image })
   for (const number of [1, 2]) await told({ number })
   expect((await merge()).map((each) => each.result)).toEqual(['merged'])
-  expect((await stage.pulls()).map((each) => each.merged).toSorted()).toEqual([false, true])
+  expect((await stage.pulls()).filter((each) => each.merged)).toHaveLength(1)
   expect((await merge()).map((each) => each.result)).toEqual(['merged'])
 })
