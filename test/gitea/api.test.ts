@@ -1,53 +1,8 @@
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
+import type { ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { type ApiOptions, at, connectApi } from '../../reconciler/gitea/api.ts'
-
-const secret = '0123456789abcdef0123456789abcdef01234567'
-
-type Server = { url: string; seen: { method: string; path: string; body: string }[] } & AsyncDisposable
-
-/** A server that answers each request, by its number from 0, as the test says. */
-async function startServer(
-  answer: (response: ServerResponse, nth: number, request: IncomingMessage) => void,
-  port = 0,
-): Promise<Server> {
-  const seen: Server['seen'] = []
-  const listener: RequestListener = (request, response) => {
-    void text(request).then((body) => {
-      seen.push({ method: request.method ?? '', path: request.url ?? '', body })
-      answer(response, seen.length - 1, request)
-    })
-  }
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    seen,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
-
-const json = (
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  headers: Record<string, string> = {},
-) => response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
-
-const connect = (url: string, options: Partial<ApiOptions> = {}) =>
-  connectApi({
-    url,
-    authorization: () => `token ${secret}`,
-    credentials: 'SAMOVAR_GITEA_TOKEN',
-    patience: { pausesMs: [5, 10] },
-    ...options,
-  })
+import { at } from '../../reconciler/gitea/api.ts'
+import { connect, json, type Server, secret, startServer } from './answering.ts'
 
 const caught = async (work: Promise<unknown>): Promise<Error> =>
   work.then(
@@ -283,58 +238,6 @@ describe('secrets and messages', () => {
   })
 })
 
-describe('lists', () => {
-  const all = Array.from({ length: 8 }, (_, id) => ({ id }))
-  const page = (path: string, size: number) => {
-    const first = (Number(new URL(path, 'http://localhost').searchParams.get('page')) - 1) * size
-    return all.slice(first, first + size)
-  }
-  const listed = async (url: string) => {
-    const items: unknown[] = []
-    for await (const item of connect(url).items('/things', { query: { state: 'open' } })) items.push(item)
-    return items
-  }
-
-  test('a server that gives less than it is asked for is asked until it has no more', async () => {
-    await using server = await startServer((response, _, request) =>
-      json(response, 200, page(request.url ?? '', 3)),
-    )
-    expect(await listed(server.url)).toEqual(all)
-    expect(server.seen.map((each) => each.path)).toEqual(
-      [1, 2, 3, 4].map((each) => `/api/v1/things?state=open&page=${each}&limit=50`),
-    )
-  })
-
-  test('the count of all spares the last request, and links are not followed', async () => {
-    await using server = await startServer((response, _, request) =>
-      json(response, 200, page(request.url ?? '', 4), {
-        'x-total-count': '8',
-        link: '<http://git.example.com/api/v1/things?page=2>; rel="next"',
-      }),
-    )
-    expect(await listed(server.url)).toEqual(all)
-    expect(server.seen).toHaveLength(2)
-  })
-
-  test('an empty list may be null', async () => {
-    await using server = await startServer((response) => json(response, 200, null))
-    expect(await listed(server.url)).toEqual([])
-  })
-
-  test('a server that ignores the page is not asked forever', async () => {
-    await using server = await startServer((response) => json(response, 200, all))
-    await expect(listed(server.url)).rejects.toThrow('too many')
-  })
-
-  test('who has enough stops asking', async () => {
-    await using server = await startServer((response, _, request) =>
-      json(response, 200, page(request.url ?? '', 3)),
-    )
-    for await (const _ of connect(server.url).items('/things')) break
-    expect(server.seen).toHaveLength(1)
-  })
-})
-
 test('values of a path are encoded, and their slashes stay', () => {
   expect(at`/repos/${'ops'}/branches/${'a/b #1?%2e'}/${7}`).toBe('/repos/ops/branches/a/b%20%231%3F%252e/7')
 })
@@ -349,16 +252,4 @@ test('Gitea may live below a path', async () => {
   await api.ask('GET', '/version')
   expect(server.seen[0]?.path).toBe('/git/api/v1/version')
   expect(api.webUrl).toBe(`${server.url}/git`)
-})
-
-test('one item with an endless text hides no other item of its list', async () => {
-  const items = [1, 2, 3, 4].map((number) => ({ number, body: number === 3 ? 'x'.repeat(9_000_000) : '' }))
-  await using server = await startServer((response, _nth, request) => {
-    const { searchParams } = new URL(request.url ?? '', 'http://localhost')
-    const [page, limit] = [Number(searchParams.get('page')), Number(searchParams.get('limit'))]
-    json(response, 200, items.slice((page - 1) * limit, page * limit), { 'x-total-count': '4' })
-  })
-  const found: number[] = []
-  for await (const each of connect(server.url).items<{ number: number }>('/things')) found.push(each.number)
-  expect(found).toEqual([1, 2, 4])
 })
