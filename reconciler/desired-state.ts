@@ -26,6 +26,36 @@ export type Host = {
   /** Null: no backups are taken. */
   backup: BackupPolicy | null
   bumps: BumpPolicy
+  notify: Notification[]
+  jobs: Record<string, Job>
+}
+
+/** What may be told: how a roll-out ended, that a backup or a job failed. */
+export type Tidings = 'applied' | 'untouched' | 'reverted' | 'stuck' | 'backup-failed' | 'job-failed'
+
+/** Who is told what. A webhook's address may hold a key of its own: it is not shown. */
+export type Notification = { on: Tidings[] } & (
+  | { kind: 'mail'; to: string[] }
+  | { kind: 'webhook'; url: string }
+)
+
+/** A container that is run once, on a schedule or because a person says so. */
+export type Job = {
+  /** Five cron fields in the host's time zone. */
+  schedule: string
+  service: string
+  /** Null: the one of the Compose file. */
+  command: string[] | null
+  /** Milliseconds; then it is stopped and has failed. */
+  timeout: number
+  /** What follows a success: `then` in the file, which must not be the name of a field here (it would be awaited). */
+  afterwards: {
+    /** Services that get SIGHUP. */
+    reload: string[]
+    restart: string[]
+    /** Only when the files below `path` (empty: all) of the volume are others than before; null: always. */
+    ifChanged: { volume: string; path: string } | null
+  }
 }
 
 /** How new versions are found and proposed. */
@@ -61,8 +91,11 @@ export type Retention = {
   yearly?: number
 }
 
-/** Opens by a five-field cron expression in the host's time zone, for a duration in milliseconds. */
-export type Window = { opens: string; for: number }
+/**
+ * Opens by a five-field cron expression in the host's time zone, for a duration in milliseconds. While one that denies
+ * is open no automatic change starts, whatever else is open.
+ */
+export type Window = { opens: string; for: number; kind: 'allow' | 'deny' }
 
 export type ServicePolicy = {
   service: string
@@ -84,6 +117,8 @@ export type ServicePolicy = {
     failed: 'keep' | 'drop'
     repository: 'pull-request' | 'none'
   }
+  /** How long the proxy holds requests while the service is swapped, in milliseconds; null: it does not. */
+  hold: number | null
 }
 
 export type UpdatePolicy = {

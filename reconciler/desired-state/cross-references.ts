@@ -110,11 +110,13 @@ function otherUser(
 function judgeJobs(compose: ComposeNames, yaml: YamlFile, faulty: ReadonlySet<string>): Finding[] {
   if (faulty.has('') || faulty.has('jobs')) return []
   return withoutNotes((yaml.value as HostFile).jobs ?? {}).flatMap(([name, job]) => {
-    const follows = (['reload', 'restart'] as const).map((verb) =>
-      job.then?.[verb] === undefined
-        ? null
-        : missingService(compose, job.then[verb], yaml, ['jobs', name, 'then', verb]),
-    )
+    const follows = (['reload', 'restart'] as const).flatMap((verb) => {
+      const wish = job.then?.[verb] ?? []
+      const path = ['jobs', name, 'then', verb]
+      return typeof wish === 'string'
+        ? [missingService(compose, wish, yaml, path)]
+        : wish.map((service, index) => missingService(compose, service, yaml, [...path, index]))
+    })
     const runs = missingService(compose, job.run.service, yaml, ['jobs', name, 'run', 'service'])
     return [runs, ...follows].filter((finding) => finding !== null)
   })

@@ -5,10 +5,12 @@ import type {
   HealthCheck,
   HealthPolicy,
   Host,
+  Job,
   Retention,
   SecretReference,
   ServicePolicy,
   StorePolicy,
+  Tidings,
   UpdatePolicy,
 } from '../desired-state.ts'
 import { splitHostAndPort } from './formats.ts'
@@ -29,6 +31,7 @@ const defaults = {
   soak: '10m',
   every: '2s',
   timeout: '5s',
+  jobTimeout: '30m',
 } as const
 
 /** host.yaml as the schema let it pass. */
@@ -39,12 +42,24 @@ export type HostFile = {
   timezone?: string
   poll?: string
   variables?: Record<string, string | SecretReference>
-  windows?: Record<string, { opens: string; for: string }>
+  windows?: Record<string, { opens: string; for: string; kind?: 'allow' | 'deny' }>
   backup?: { schedule?: string; verify?: string; stores: StoreFile[] }
   bumps?: { sweep?: string; reviewers?: string[] }
-  jobs?: Record<string, { run: { service: string }; then?: { reload?: string; restart?: string } }>
+  notify?: { mail?: string[]; webhook?: string; on: Tidings[] }[]
+  jobs?: Record<string, JobFile>
   prune?: boolean
   images?: { keep?: number }
+}
+
+export type JobFile = {
+  schedule: string
+  run: { service: string; command?: string[] }
+  timeout?: string
+  then?: {
+    reload?: string | string[]
+    restart?: string | string[]
+    ifChanged?: { volume: string; path?: string }
+  }
 }
 
 export type StoreFile = {
@@ -71,6 +86,7 @@ export type ServiceFile = {
   backup?: Partial<ServicePolicy['backup']>
   health?: { within?: string; steady?: string; soak?: string; checks?: CheckFile[] }
   revert?: Partial<ServicePolicy['revert']>
+  hold?: string
 }
 
 export type CheckFile = {
@@ -99,12 +115,34 @@ export function hostOf(file: HostFile): Host {
     poll: milliseconds(file.poll ?? defaults.poll),
     variables: Object.fromEntries(withoutNotes(file.variables ?? {})),
     windows: Object.fromEntries(
-      windows.map(([name, window]) => [name, { opens: window.opens, for: milliseconds(window.for) }]),
+      windows.map(([name, { opens, for: open, kind }]) => [
+        name,
+        { opens, for: milliseconds(open), kind: kind ?? 'allow' },
+      ]),
     ),
     prune: file.prune ?? false,
     images: { keep: file.images?.keep ?? defaults.keep },
     backup: file.backup === undefined ? null : backupOf(file.backup),
     bumps: { sweep: file.bumps?.sweep ?? null, reviewers: file.bumps?.reviewers ?? [] },
+    notify: (file.notify ?? []).map(({ mail, webhook, on }) =>
+      mail === undefined ? { kind: 'webhook', url: webhook ?? '', on } : { kind: 'mail', to: mail, on },
+    ),
+    jobs: Object.fromEntries(withoutNotes(file.jobs ?? {}).map(([name, job]) => [name, jobOf(job)])),
+  }
+}
+
+function jobOf({ schedule, run, timeout, then }: JobFile): Job {
+  const changed = then?.ifChanged
+  return {
+    schedule,
+    service: run.service,
+    command: run.command ?? null,
+    timeout: milliseconds(timeout ?? defaults.jobTimeout),
+    afterwards: {
+      reload: [then?.reload ?? []].flat(),
+      restart: [then?.restart ?? []].flat(),
+      ifChanged: changed === undefined ? null : { volume: changed.volume, path: changed.path ?? '' },
+    },
   }
 }
 
@@ -170,6 +208,7 @@ export function serviceOf(
       failed: file.revert?.failed ?? defaults.failed,
       repository: file.revert?.repository ?? 'pull-request',
     },
+    hold: file.hold === undefined ? null : milliseconds(file.hold),
   }
 }
 

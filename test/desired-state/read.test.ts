@@ -106,6 +106,8 @@ describe('what is read', () => {
         windows: {},
         prune: false,
         images: { keep: 2 },
+        jobs: {},
+        notify: [],
         backup: null,
         bumps: { sweep: null, reviewers: [] },
       },
@@ -129,6 +131,7 @@ describe('what is read', () => {
           backup: { before: 'none', while: 'stopped' },
           health: { within: 120_000, steady: 10_000, soak: 600_000, checks: [] },
           revert: { data: 'keep', failed: 'drop', repository: 'pull-request' },
+          hold: null,
         },
       },
     })
