@@ -146,6 +146,11 @@ export function answerByGit(folder: string, request: IncomingMessage, response: 
   child.stdin.on('error', () => {})
   child.once('error', (error) => response.writeHead(500).end(`git could not be started: ${error.message}`))
   response.once('close', () => child.kill())
+  // git says its headers at once. Gitea says them after the last byte of a push; a proxy that has an answer takes no more.
+  const isRead = new Promise<void>((resolve) => {
+    request.once('end', resolve)
+    child.once('close', () => resolve())
+  })
   let head = Buffer.alloc(0)
   child.stdout.on('data', function readHead(chunk: Buffer) {
     head = Buffer.concat([head, chunk])
@@ -155,9 +160,13 @@ export function answerByGit(folder: string, request: IncomingMessage, response: 
     const lines = head.subarray(0, end).toString().split('\r\n')
     const headers = lines.map((line) => line.split(': ', 2) as [string, string])
     const status = Number.parseInt(headers.find(([name]) => name === 'Status')?.[1] ?? '200', 10)
-    response.writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== 'Status')))
-    response.write(head.subarray(end + 4))
-    child.stdout.pipe(response)
+    child.stdout.off('end', isNothing).pause()
+    void isRead.then(() => {
+      response.writeHead(status, Object.fromEntries(headers.filter(([name]) => name !== 'Status')))
+      response.write(head.subarray(end + 4))
+      child.stdout.pipe(response)
+    })
   })
-  child.stdout.once('end', () => response.headersSent || response.writeHead(500).end('git answered nothing'))
+  const isNothing = () => void response.writeHead(500).end('git answered nothing')
+  child.stdout.once('end', isNothing)
 }

@@ -9,8 +9,8 @@ import { layerOf, layerOfTar, pushImage } from './push-image.ts'
 
 /**
  * A stand-in for the official nginx image from Debian's nginx package and the libraries it needs, with the
- * official image's paths: /etc/nginx/conf.d, /usr/share/nginx/html, logs on stdout and stderr, SIGQUIT to stop.
- * Pushed as `nginx:1.0.0` and `nginx:1.1.0`, which differ in a label only.
+ * official image's paths: /etc/nginx/conf.d, /usr/share/nginx/html, modules (njs among them) in /usr/lib/nginx/modules,
+ * logs on stdout and stderr, SIGQUIT to stop. Workers are `nobody` where nothing else is said, not `nginx`. Pushed as `nginx:1.0.0` and `nginx:1.1.0`, which differ in a label only.
  */
 export async function pushNginx(registry: string, cacheFolder: string, say: Say): Promise<void> {
   const tar = await nginxTar(join(cacheFolder, 'nginx'), say)
@@ -36,6 +36,12 @@ const officialFiles = [
     'var/lib/nginx',
     'run',
   ].map((path) => ({ path, folder: true }) as const),
+  {
+    path: 'etc/passwd',
+    content:
+      'root:x:0:0:root:/root:/bin/sh\nnginx:x:101:101:nginx:/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
+  },
+  { path: 'etc/group', content: 'root:x:0:\nnginx:x:101:\nnogroup:x:65534:\n' },
   { path: 'var/log/nginx/access.log', linkTo: '/dev/stdout' },
   { path: 'var/log/nginx/error.log', linkTo: '/dev/stderr' },
   { path: 'usr/share/nginx/html/index.html', content: '<h1>Welcome to nginx!</h1>\n' },
@@ -62,7 +68,7 @@ http {
 
 async function nginxTar(folder: string, say: Say): Promise<string> {
   const version = await candidateVersion('nginx')
-  const tar = join(folder, `${version ?? 'nginx'}.tar`)
+  const tar = join(folder, `${version ?? 'nginx'}-njs.tar`)
   await mkdir(folder, { recursive: true })
   return withMachineLock(join(folder, 'lock.db'), async () => {
     if (existsSync(tar)) return tar
@@ -71,7 +77,7 @@ async function nginxTar(folder: string, say: Say): Promise<string> {
     try {
       const root = join(scratch, 'root')
       await mkdir(root)
-      await unpackPackages(await withLibraries(['nginx']), scratch, root)
+      await unpackPackages(await withLibraries(['nginx', 'libnginx-mod-http-js']), scratch, root)
       await mustRun('tar', [
         ...['-C', root, '--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner'],
         ...[

@@ -82,12 +82,14 @@ export async function unpackPackages(
 /**
  * Packages and all the library packages they need, from apt's own records.
  *
- * @param without library packages to leave out, with what only they need
+ * @param options.without packages to leave out, with what only they need
+ * @param options.needs which packages are followed; by default libraries only
  */
 export async function withLibraries(
   names: string[],
-  options: { apt?: string[]; without?: string[] } = {},
+  options: { apt?: string[]; without?: string[]; needs?: RegExp } = {},
 ): Promise<string[]> {
+  const follow = options.needs ?? /^(?:lib|zlib)/
   const only = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances']
   const { stdout, exitCode } = await run('apt-cache', [
     ...(options.apt ?? []),
@@ -101,9 +103,10 @@ export async function withLibraries(
   }
   const needs = new Map<string, string[]>()
   for (const [, name = '', lines = ''] of stdout.matchAll(/^(\S+)\n((?:[ |].*\n?)*)/gm)) {
+    const all = [...lines.matchAll(/Depends: ([^<\s]\S+)$/gm)].map(([, dependency = '']) => dependency)
     needs.set(
       name,
-      [...lines.matchAll(/Depends: ((?:lib|zlib)\S+)$/gm)].map(([, dependency = '']) => dependency),
+      all.filter((dependency) => follow.test(dependency)),
     )
   }
   const known = new Set(names)

@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { debianLayer } from './debian-layer.ts'
 import { baseLayer } from './images.ts'
 import { withMachineLock } from './machine-lock.ts'
 import { candidateVersion, onlySuite, type Say, unpackPackages, withLibraries } from './packages.ts'
 import { mustRun } from './process.ts'
-import { diffIdOf, type Layer, layerOf, layerOfGzip, pushImage } from './push-image.ts'
+import { diffIdOf, type ImageFile, type Layer, layerOf, layerOfGzip, pushImage } from './push-image.ts'
 
 /**
  * A stand-in for the official PostgreSQL 15 image from Debian's packages, with the official image's environment,
@@ -28,13 +29,14 @@ export async function pushPostgres(
   say: Say = () => {},
 ): Promise<void> {
   const folder = join(cacheFolder, 'postgres')
-  const layers = [await baseLayer(say), await postgresLayer(cacheFolder, say), layerOf(officialFiles)]
+  const layers = [
+    await baseLayer(say),
+    await postgresLayer(cacheFolder, say),
+    layerOf(officialFiles('var/lib/postgresql/data')),
+  ]
   const one = (tag: string, entrypoint = ['docker-entrypoint.sh']) =>
     pushImage(registry, { name: 'postgres', tag }, layers, {
-      Env: [
-        ...[postgresPath, 'LANG=C.UTF-8', `PG_MAJOR=${tag.split('.')[0]}`, `PG_VERSION=${tag}-1.pgdg120+1`],
-        'PGDATA=/var/lib/postgresql/data',
-      ],
+      Env: [...environmentOf(tag, postgresPath), 'PGDATA=/var/lib/postgresql/data'],
       Entrypoint: entrypoint,
       Cmd: ['postgres'],
       ExposedPorts: { '5432/tcp': {} },
@@ -48,6 +50,51 @@ export async function pushPostgres(
     await one('15.9-bad', ['/bin/sh', '-c', 'echo "FATAL:  could not load library" >&2; exit 1'])
   })
 }
+
+/**
+ * A stand-in for the official PostgreSQL 18 image, whose volume is the folder above: `postgres:18.5` and `postgres:18.6`
+ * differ in a label and in PG_VERSION only, `postgres:18.9-bad` starts and then ends with exit code 1. The program is
+ * that of Debian's next release.
+ *
+ * @param registry `127.0.0.1:PORT`
+ * @param cacheFolder the rig's
+ */
+export async function pushPostgres18(
+  registry: string,
+  cacheFolder: string,
+  say: Say = () => {},
+): Promise<void> {
+  const wanted = { packages: ['postgresql-18', 'postgresql-client-18', 'libc-bin', 'tzdata'] as const }
+  const layers = [
+    await baseLayer(say),
+    await debianLayer(cacheFolder, { ...wanted, packages: [...wanted.packages], suite: 'forky' }, say),
+    // Debian's newer packages leave these two links to the installation.
+    layerOf([
+      ...officialFiles('var/lib/postgresql'),
+      { path: 'lib', linkTo: 'usr/lib' },
+      { path: 'lib64', linkTo: 'usr/lib64' },
+    ]),
+  ]
+  const path = postgresPath.replace('/15/', '/18/')
+  await withMachineLock(join(cacheFolder, 'postgresql-18', 'push.lock.db'), async () => {
+    for (const tag of ['18.5', '18.6', '18.9-bad'])
+      await pushImage(registry, { name: 'postgres', tag }, layers, {
+        Env: [...environmentOf(tag, path), 'PGDATA=/var/lib/postgresql/18/docker'],
+        Entrypoint: tag.endsWith('-bad')
+          ? ['/bin/sh', '-c', 'echo "FATAL:  could not load library" >&2; exit 1']
+          : ['docker-entrypoint.sh'],
+        Cmd: ['postgres'],
+        ExposedPorts: { '5432/tcp': {} },
+        Volumes: { '/var/lib/postgresql': {} },
+        Labels: { 'org.opencontainers.image.version': tag },
+        StopSignal: 'SIGINT',
+      })
+  })
+}
+
+const environmentOf = (tag: string, path: string): string[] => [
+  ...[path, 'LANG=C.UTF-8', `PG_MAJOR=${tag.split('.')[0]}`, `PG_VERSION=${tag}-1.pgdg120+1`],
+]
 
 /** For every image that has PostgreSQL's programs. */
 export const postgresPath =
@@ -111,11 +158,16 @@ async function writeArchive(root: string, file: string): Promise<void> {
 
 /**
  * As the official one behaves: https://github.com/docker-library/postgres, docker-entrypoint.sh. What is left out:
- * `*_FILE` variables, POSTGRES_INITDB_WALDIR and everything but SQL in docker-entrypoint-initdb.d.
+ * POSTGRES_INITDB_WALDIR and everything but SQL in docker-entrypoint-initdb.d.
  */
 const entrypoint = `#!/bin/sh
 set -eu
 case "\${1:-}" in -*) set -- postgres "$@" ;; esac
+if [ -n "\${POSTGRES_PASSWORD_FILE:-}" ]; then
+  POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
+  export POSTGRES_PASSWORD
+  unset POSTGRES_PASSWORD_FILE
+fi
 if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
   mkdir -p "$PGDATA" && chmod 700 "$PGDATA"
   chown -R postgres:postgres "$PGDATA" /var/run/postgresql
@@ -143,11 +195,12 @@ fi
 exec "$@"
 `
 
-const officialFiles = [
-  ...['usr/local', 'usr/local/bin', 'var/lib', 'var/lib/postgresql', 'docker-entrypoint-initdb.d', 'run'].map(
+/** @param volume where the image keeps its data */
+const officialFiles = (volume: string): ImageFile[] => [
+  ...['usr/local', 'usr/local/bin', 'var/lib', 'docker-entrypoint-initdb.d', 'run'].map(
     (path) => ({ path, folder: true }) as const,
   ),
-  { path: 'var/lib/postgresql/data', folder: true, mode: 0o1777 } as const,
+  { path: volume, folder: true, mode: 0o1777 } as const,
   { path: 'var/run', folder: true } as const,
   { path: 'var/run/postgresql', folder: true, mode: 0o3777 } as const,
   {

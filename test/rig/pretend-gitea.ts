@@ -1,32 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { text as textOf } from 'node:stream/consumers'
-import { answerByGit } from './git-server.ts'
-import { accountRoutes } from './pretend-gitea/accounts.ts'
-import { contentRoutes } from './pretend-gitea/contents.ts'
-import { branchesOf, commitOf, makeCommit, nobody, setRef } from './pretend-gitea/git.ts'
-import { branchesMoved, branchMoved } from './pretend-gitea/moves.ts'
-import { pullRoutes } from './pretend-gitea/pulls.ts'
-import { addRepository, repositoryRoutes } from './pretend-gitea/repositories.ts'
-import { type Call, checkScope, matchRoute, type Reply } from './pretend-gitea/route.ts'
-import {
-  type Account,
-  atLeast,
-  type Delivery,
-  Refused,
-  rightOf,
-  type Token,
-  type World,
-} from './pretend-gitea/world.ts'
+import { commitOf, makeCommit, nobody, setRef } from './pretend-gitea/git.ts'
+import { branchMoved } from './pretend-gitea/moves.ts'
+import { addRepository } from './pretend-gitea/repositories.ts'
+import { type Asked, type Failure, listenAsGitea } from './pretend-gitea/serve.ts'
+import { type Account, type Delivery, newWorld, type World } from './pretend-gitea/world.ts'
 import { tempFolder } from './temp-folder.ts'
-
-export type Asked = { method: string; path: string; query: string; body: unknown; login: string | null }
-
-/** How it fails: it hangs up, or answers 500 with nothing in it, as Gitea does to all but administrators. */
-export type Failure = 'none' | 'unreachable' | '500'
 
 export type PretendGitea = {
   /** `http://127.0.0.1:PORT`; its own links name another host, as those of a Gitea behind a proxy do. */
@@ -62,25 +44,17 @@ export type PretendGitea = {
 /** Behaves as Gitea does for the calls that Samovar makes, traps included, over real bare repositories. */
 export async function startPretendGitea(options: { version?: string } = {}): Promise<PretendGitea> {
   const temp = await tempFolder('pretend-gitea')
-  const world = newWorld(options.version ?? '1.28.0', join(temp.path, 'repositories'))
+  const world = newWorld(
+    options.version ?? '1.28.0',
+    join(temp.path, 'repositories'),
+    'https://git.example.com',
+  )
   await mkdir(world.folder)
   const admin = addAccount(world, 'root-admin', true)
   const state = { failure: 'none' as Failure }
   const asked: Asked[] = []
-  // One after the other, so that no two change the same.
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work)
-    last = result.catch(() => {})
-    return result
-  }
-  const server = createServer((incoming, outgoing) => {
-    if (state.failure === 'unreachable') incoming.socket.destroy()
-    else if (state.failure === '500') answer(outgoing, { status: 500, body: { message: '', url: '' } })
-    else if ((incoming.url ?? '').startsWith('/api/v1/'))
-      void inTurn(() => answerApi(world, asked, incoming, outgoing))
-    else void answerGit(world, incoming, outgoing, inTurn)
-  })
+  const { listener, inTurn } = listenAsGitea(world, { asked, failure: () => state.failure })
+  const server = createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
@@ -112,26 +86,9 @@ export async function startPretendGitea(options: { version?: string } = {}): Pro
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      await last
+      await inTurn(async () => {})
       await temp[Symbol.asyncDispose]()
     },
-  }
-}
-
-function newWorld(version: string, folder: string): World {
-  let id = 0
-  return {
-    version,
-    old: /^1\.(\d|1\d|2[0-2])\./.test(version),
-    rootUrl: 'https://git.example.com',
-    folder,
-    accounts: [],
-    tokens: [],
-    organisations: [],
-    repositories: [],
-    renamed: new Map(),
-    deliveries: [],
-    nextId: () => (id += 1),
   }
 }
 
@@ -185,128 +142,4 @@ async function push(
   await setRef(repository.bare, `refs/heads/${branch}`, after)
   await branchMoved(world, repository, { branch, before: before ?? nobody, after, login })
   return after
-}
-
-const routes = { ...accountRoutes, ...contentRoutes, ...pullRoutes, ...repositoryRoutes }
-
-async function answerApi(
-  world: World,
-  asked: Asked[],
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-): Promise<void> {
-  try {
-    const sent = await textOf(incoming)
-    const url = new URL(incoming.url ?? '/', 'http://localhost')
-    const path = url.pathname.slice('/api/v1'.length)
-    const method = incoming.method ?? 'GET'
-    const body = (sent === '' ? {} : JSON.parse(sent)) as Record<string, unknown>
-    const who = whoAsks(world, incoming)
-    const login = who === null || 'refused' in who ? null : who.account.login
-    asked.push({ method, path, query: url.search, body: sent === '' ? null : body, login })
-    answer(
-      outgoing,
-      redirected(world, path, url.search) ??
-        (await reply(world, who, { method, path, query: url.searchParams, body })),
-    )
-  } catch (error) {
-    if (error instanceof Refused)
-      answer(outgoing, {
-        status: error.status,
-        body: { message: error.message, url: `${world.rootUrl}/api/swagger` },
-      })
-    else {
-      // A mistake in the pretending itself, which must not look like Gitea.
-      console.error(error)
-      answer(outgoing, { status: 599, body: { message: String(error) } })
-    }
-  }
-}
-
-type Who = { account: Account; token: Token | null } | { refused: Refused } | null
-
-async function reply(
-  world: World,
-  who: Who,
-  asked: Pick<Call, 'method' | 'path' | 'query' | 'body'>,
-): Promise<Reply> {
-  if (who !== null && 'refused' in who) throw who.refused
-  if (asked.path === '/version') return { status: 200, body: { version: world.version } }
-  if (who === null) throw new Refused(401, 'token is required')
-  if (who.account.mustChangePassword) throw new Refused(403, 'You must change your password.')
-  if (who.token !== null) checkScope(who.token, asked.method, asked.path)
-  const found = matchRoute(routes, asked.method, asked.path)
-  if (found === null) throw new Refused(404, '404 page not found')
-  return await found.handler({ world, ...who, ...asked, params: found.params })
-}
-
-/** Of a repository that was renamed: 307 in 1.22, 301 in newer ones. */
-function redirected(world: World, path: string, query: string): Reply | null {
-  const [, fullName = '', rest = ''] = /^\/repos\/([^/]+\/[^/]+)(.*)$/.exec(path) ?? []
-  const now = world.renamed.get(fullName)
-  return now === undefined
-    ? null
-    : { status: world.old ? 307 : 301, location: `/api/v1/repos/${now}${rest}${query}` }
-}
-
-/** A token, alone or as the password of anybody, or a login with its password. */
-function whoAsks(world: World, incoming: IncomingMessage): Who {
-  const [scheme = '', credentials = ''] = (incoming.headers.authorization ?? '').split(' ')
-  if (scheme === '') return null
-  const isBasic = /^basic$/i.test(scheme)
-  const [login = '', ...rest] = isBasic
-    ? Buffer.from(credentials, 'base64').toString().split(':')
-    : ['', credentials]
-  const secret = rest.join(':')
-  const token = world.tokens.find((each) => each.value === secret) ?? null
-  const account = world.accounts.find((each) =>
-    token === null ? isBasic && each.login === login && each.password === secret : each.login === token.login,
-  )
-  if (account !== undefined) return { account, token }
-  return {
-    refused: new Refused(
-      401,
-      world.old ? 'user does not exist [uid: 0, name: ]' : 'invalid username, password or token',
-    ),
-  }
-}
-
-function answer(outgoing: ServerResponse, { status, body, total, location }: Reply): void {
-  outgoing.writeHead(status, {
-    ...(body === undefined ? {} : { 'content-type': 'application/json;charset=utf-8' }),
-    ...(total === undefined ? {} : { 'x-total-count': String(total) }),
-    ...(location === undefined ? {} : { location }),
-  })
-  outgoing.end(body === undefined ? '' : JSON.stringify(body))
-}
-
-/** Git over HTTP: `/owner/name.git/...`, also without `.git`. What a push moved has its consequences right after it. */
-async function answerGit(
-  world: World,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  inTurn: (work: () => Promise<void>) => Promise<void>,
-): Promise<void> {
-  const [, owner = '', name = '', rest = ''] =
-    /^\/([^/]+)\/([^/]+?)(?:\.git)?(\/.*)$/.exec(incoming.url ?? '') ?? []
-  const repository = world.repositories.find((each) => each.owner === owner && each.name === name)
-  const who = whoAsks(world, incoming)
-  if (who === null || 'refused' in who) {
-    outgoing.writeHead(401, { 'www-authenticate': 'Basic realm="Gitea"' }).end('Unauthorized')
-    return
-  }
-  const { login } = who.account
-  const isPush = rest.includes('git-receive-pack')
-  const right = repository === undefined ? 'none' : rightOf(world, repository, login)
-  if (repository === undefined || !atLeast(right, isPush ? 'write' : 'read')) {
-    outgoing.writeHead(repository === undefined || right === 'none' ? 404 : 403).end('not allowed')
-    return
-  }
-  incoming.url = `/${owner}/${name}.git${rest}`
-  if (isPush && incoming.method === 'POST') {
-    const before = await branchesOf(repository.bare)
-    const follow = () => branchesMoved(world, repository, before, login)
-    outgoing.once('finish', () => void inTurn(follow).catch(console.error))
-  }
-  answerByGit(world.folder, incoming, outgoing)
 }

@@ -14,8 +14,13 @@ export type World = {
   /** Old to new full names of those that were renamed. */
   renamed: Map<string, string>
   deliveries: Delivery[]
+  /** Registration tokens by what a runner is for: '' for everything, `owner` or `owner/name`. */
+  runnerTokens: Record<string, string>
+  runners: Runner[]
   nextId: () => number
 }
+
+export type Runner = { id: number; name: string; labels: string[]; scope: string }
 
 export type Account = {
   id: number
@@ -147,4 +152,24 @@ export function matches(glob: string, text: string): boolean {
     .replace(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
     .replace(/\*\*|\*|\?/g, (each) => (each === '**' ? '.*' : each === '*' ? '[^/]*' : '[^/]'))
   return new RegExp(`^${pattern}$`).test(text)
+}
+
+/** Gitea before anybody did anything. */
+export function newWorld(version: string, folder: string, rootUrl: string): World {
+  let id = 0
+  return {
+    version,
+    old: /^1\.(\d|1\d|2[0-2])\./.test(version),
+    rootUrl,
+    folder,
+    accounts: [],
+    tokens: [],
+    organisations: [],
+    repositories: [],
+    renamed: new Map(),
+    deliveries: [],
+    runnerTokens: {},
+    runners: [],
+    nextId: () => (id += 1),
+  }
 }
