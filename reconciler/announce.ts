@@ -4,6 +4,7 @@ import type { Parts } from './parts.ts'
 import { rememberFirstPlan } from './pull-requests/first-plans.ts'
 import { wantRevert } from './pull-requests/want-revert.ts'
 import type { PassReport } from './reconcile.ts'
+import { tellingPeople, tellPeopleOfPass } from './tell-people.ts'
 import {
   linksFrom,
   type Said,
@@ -19,10 +20,14 @@ import type { PassOptions } from './work.ts'
 type Known = Pick<Parts, 'journal' | 'now' | 'settings'>
 
 /**
- * Adds to the options of a pass that what it does is said to Gitea: each roll-out at its begin and at its end. Without
- * a Gitea nothing is written down, or it would be said all at once on the day there is one.
+ * Adds to the options of a pass that what it does is told to the people whom host.yaml names, and said to Gitea: each
+ * roll-out at its begin and at its end.
  */
-export function announcing(parts: Known, options: PassOptions): PassOptions {
+export const announcing = (parts: Known, options: PassOptions): PassOptions =>
+  sayingToGitea(parts, tellingPeople(parts, options))
+
+/** Without a Gitea nothing is written down, or it would be said all at once on the day there is one. */
+function sayingToGitea(parts: Known, options: PassOptions): PassOptions {
   if (!isWanted(parts)) return options
   const links = linksFrom(parts.settings.publicUrl)
   const begun = new Set<string>()
@@ -57,6 +62,7 @@ const lately = 24 * 60 * 60_000
  * been killed between the end of a roll-out and its saying; what was said already stays said once.
  */
 export function announcePass(parts: Known, report: PassReport): void {
+  tellPeopleOfPass(parts, report)
   if (!isWanted(parts)) return
   const { journal, now } = parts
   const links = linksFrom(parts.settings.publicUrl)

@@ -1,5 +1,6 @@
 import type { VerifyLevel } from './backup/manifest.ts'
 import { backUpServices, restoreBackup, verifyBackups } from './data-operations.ts'
+import { runJobNamed } from './jobs.ts'
 import type { Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import type { Memory } from './look.ts'
@@ -12,6 +13,7 @@ export type RequestArguments = {
   backup: { services: string[] }
   verify: { backup: string | null; level: VerifyLevel }
   restore: { backup: string; service: string | null; safety: boolean }
+  job: { job: string }
 }
 
 /** What a person asked the daemon to do by itself, outside of a pass. */
@@ -36,6 +38,8 @@ export async function askedOperations(
       const { backup, ...wanted } = argument as RequestArguments['restore']
       return [await restoreBackup(asked, { id: backup, ...wanted })]
     }
+    case 'job':
+      return [await runJobNamed(asked, (argument as RequestArguments['job']).job, true)]
     case 'pass':
     case 'pass-now':
       return []

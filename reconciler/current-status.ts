@@ -1,9 +1,10 @@
 import { dataProblems } from './data-problems.ts'
 import { sentenceOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
-import { isAboutData } from './journal/data-records.ts'
+import { jobProblem } from './job-log.ts'
+import { type JobStatus, jobStatuses, type KnownJobs, knownJobs } from './job-status.ts'
 import { lockOwner } from './journal/lock.ts'
-import type { Operation } from './journal/operation.ts'
+import { isRollOut, type Operation } from './journal/operation.ts'
 import { everyService } from './journal/standing.ts'
 import type { Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
@@ -18,9 +19,17 @@ import {
   summaryOf,
   withStanding,
 } from './status.ts'
+import { notificationProblems, notificationsOf } from './waiting-notifications.ts'
 
 /** What a pass leaves behind for whoever asks later, also when the engine is away by then. */
-type Remembered = { host: string; commit: string; services: ServiceStatus[]; seenAt: string }
+type Remembered = {
+  host: string
+  commit: string
+  services: ServiceStatus[]
+  seenAt: string
+  /** Missing in what an earlier release remembered. */
+  jobs?: KnownJobs
+}
 type LastPass = {
   at: number
   findings: Status['findings']
@@ -45,6 +54,7 @@ function rememberStatus(parts: Known, outlook: Outlook): void {
     host: outlook.loaded.state.host.name,
     commit: outlook.commit,
     services: servicesOf(parts, outlook),
+    jobs: knownJobs(outlook.loaded.state.host),
     seenAt: new Date(outlook.lookedAt).toISOString(),
   }
   parts.journal.writeNote('last-status', JSON.stringify(remembered))
@@ -79,14 +89,24 @@ export function statusNow(
   const fetchedAt = parts.source?.lastGood()?.fetchedAt
   const last = lastPass(parts.journal)
   const summary = summaryOf(services, commit)
+  const known = outlook === null ? remembered?.jobs : knownJobs(outlook.loaded.state.host)
+  const jobs = known === undefined ? [] : jobStatuses(known, parts.journal, parts.now())
   return {
     host: outlook?.loaded.state.host.name ?? remembered?.host ?? '',
     commit,
     lastPass: last === null ? null : new Date(last.at).toISOString(),
     services,
+    jobs,
     summary: outlook === null && remembered !== null ? `As of ${remembered.seenAt}: ${summary}` : summary,
-    problems: [...seen.problems, ...backupProblems(parts, services), ...waitingForGitea(parts)],
+    problems: [
+      ...seen.problems,
+      ...backupProblems(parts, services),
+      ...jobProblems(parts, jobs),
+      ...waitingForGitea(parts),
+      ...notificationProblems(parts.journal),
+    ],
     outbox: outboxOf(parts),
+    notifications: notificationsOf(parts.journal),
     findings: seen.findings,
     fetchedAt: fetchedAt === undefined ? null : new Date(fetchedAt).toISOString(),
     seenAt: outlook === null ? (remembered?.seenAt ?? null) : new Date(outlook.lookedAt).toISOString(),
@@ -128,6 +148,16 @@ function backupProblems({ journal }: Known, services: ServiceStatus[]): Problem[
   }))
 }
 
+/** Only of those that are still in the desired state. */
+function jobProblems({ journal }: Known, jobs: JobStatus[]): Problem[] {
+  return journal
+    .lastJobRuns()
+    .filter((run) => jobs.some((job) => job.name === run.job))
+    .map(jobProblem)
+    .filter((problem) => problem !== null)
+    .map(({ about, message, next }) => ({ about, message, next }))
+}
+
 function servicesOf(parts: Known, outlook: Outlook): ServiceStatus[] {
   const sight = {
     host: outlook.loaded.state.host.name,
@@ -160,7 +190,7 @@ function standingNow({ journal, now, settings }: Known, services: string[]): Sta
     const name = step?.name ?? 'its begin'
     const since = step === undefined ? 'begins' : `${name} for ${durationInWords(now() - step.startedAt)}`
     const { id, kind } = operation
-    const what = isAboutData(operation) ? `${kind}: ` : ''
+    const what = isRollOut(operation) ? '' : `${kind}: `
     const words = isHeld
       ? `${what}${since} (${id})`
       : `${what}cut short at ${name} (${id}); next: samovar run, or samovar apply, goes on with it`
@@ -185,6 +215,10 @@ export function problemsOf(outlook: Outlook): Problem[] {
       message: outlook.sourceProblem,
       next: `commit ${outlook.commit.slice(0, 8)}, the last good one, stays in force; check the network, the address and the token`,
     })
+  for (const outage of outlook.loaded.resolved.outages) {
+    const [message = '', next = ''] = outage.split('; next: ')
+    problems.push({ about: 'secrets', message, next })
+  }
   if (outlook.findingsCommit !== null)
     problems.push({
       about: 'desired state',

@@ -3,8 +3,8 @@ import { findingLine } from './desired-state.ts'
 import { codeOf } from './errors.ts'
 import { durationInWords } from './health/clock.ts'
 import { waitingWords } from './health/waiting-words.ts'
-import { isAboutData } from './journal/data-records.ts'
-import type { Operation } from './journal/operation.ts'
+import { subjectOfJob, tellJob, tellJobProblems } from './job-log.ts'
+import { isRollOut, type Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import type { Journal } from './journal.ts'
 import { fingerprintOfError, type Log, whatAndNext } from './log.ts'
@@ -34,7 +34,8 @@ export function daemonLog(about: { log: Log; journal: Journal; now: () => number
     teller,
     progress: logProgress(telling),
     operationEnded(operation: Operation): void {
-      if (!isAboutData(operation)) return tellOperation(telling, operation)
+      if (isRollOut(operation)) return tellOperation(telling, operation)
+      if (operation.kind === 'job') return tellJob(telling, operation)
       tellDataOperation(telling, operation)
       tellDataProblems(telling, (service) => service === operation.service)
     },
@@ -46,11 +47,13 @@ export function daemonLog(about: { log: Log; journal: Journal; now: () => number
       teller.well('engine', 'it answers again')
       teller.well('pass', 'passes end well again')
       tellSource(teller, report)
+      tellSecrets(teller, report)
       tellFindings(telling, report)
       const changes = report.plan?.changes ?? []
       for (const change of changes) tellHeld(telling, change, waits)
       const present = new Set(changes.map((change) => change.service))
       if (report.plan !== null) tellDataProblems(telling, (service) => present.has(service))
+      tellJobProblems(telling)
       for (const setback of journal.setbacks())
         if (now() - setback.lastAt > quiet)
           teller.well(`drift of ${setback.service}`, 'it has not drifted for an hour')
@@ -81,6 +84,12 @@ function tellSource(teller: Teller, report: PassReport): void {
   const next = 'next: check the network, the address and the token; the last good commit stays in force'
   // Seconds and byte counts change from try to try; the failure is the same.
   teller.problem('git', sourceProblem.replaceAll(/\d+/g, '#'), `${sourceProblem}; ${next}`)
+}
+
+function tellSecrets(teller: Teller, { secretOutages = [], plan }: PassReport): void {
+  const [first] = secretOutages
+  if (first !== undefined) teller.problem('secrets', first, first)
+  else if (plan !== null) teller.well('secrets', 'they can be read again')
 }
 
 function tellFindings({ log, teller, journal }: Telling, report: PassReport): void {
@@ -201,17 +210,21 @@ function logProgress({ log, journal }: Telling): Progress {
     inWords = waitingWords()
     ticking = setInterval(() => {
       const after = durationInWords(performance.now() - began)
-      log.info(operation.service, `step "${name}" goes on after ${after}${doing === '' ? '' : `, ${doing}`}`)
+      log.info(
+        subjectOfOperation(operation),
+        `step "${name}" goes on after ${after}${doing === '' ? '' : `, ${doing}`}`,
+      )
     }, goesOnEvery)
     ticking.unref()
   }
   return {
     step(operation, name, phase, ms, detail) {
       clearInterval(ticking)
-      const { service } = operation
+      const service = subjectOfOperation(operation)
       if (phase === 'begun') {
         log.debug(service, `step "${name}" begins (${operation.id})`)
         goesOn(operation, name)
+        if (name === 'run') doing = whoWaits(operation)
       } else if (phase === 'done')
         log[levelOf(operation)](service, `step "${name}" done in ${durationInWords(ms)}`)
       else log.warn(service, `step "${name}" failed after ${durationInWords(ms)}: ${detail}`)
@@ -231,5 +244,12 @@ function logProgress({ log, journal }: Telling): Progress {
     },
   }
 }
+
+/** A job stands in the line of the roll-outs: who wonders why nothing else happens reads it here. */
+const whoWaits = ({ intent }: Operation): string =>
+  `everything else waits for its end, at most ${durationInWords(intent.job?.timeout ?? 0)} from its begin`
+
+const subjectOfOperation = ({ service, intent }: Operation): string =>
+  intent.job === undefined ? service : subjectOfJob(intent.job.name)
 
 const megabytes = (count: number): string => `${(count / 1e6).toFixed(1)} MB`

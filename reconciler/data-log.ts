@@ -44,7 +44,10 @@ export function tellDataProblems(
       .lastDataOperations()
       .filter((each) => has(each.service))
       .map(subjectOf),
-    ...journal.rounds().map((each) => subjectOfRound(each.name)),
+    ...journal
+      .rounds()
+      .filter((each) => !each.name.startsWith('job '))
+      .map((each) => subjectOfRound(each.name)),
   ]
   for (const { about, fingerprint, message, next } of problems)
     teller.problem(about, fingerprint, `${message}; next: ${next}`)

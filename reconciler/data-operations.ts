@@ -6,7 +6,7 @@ import { dataOfBackup, onlyOf } from './data-of-backup.ts'
 import { SamovarError } from './errors.ts'
 import { inForce } from './in-force.ts'
 import type { DataIntent, NewOperation, Operation } from './journal/operation.ts'
-import type { Loaded } from './load.ts'
+import { type Loaded, maskOf } from './load.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
 import { unitsOf } from './plan/data-unit.ts'
@@ -16,10 +16,11 @@ import { touched } from './rollout/put-back.ts'
 import { restore } from './rollout/restore.ts'
 import type { Work } from './rollout/step.ts'
 import { takeBackupAlone, verifyAlone } from './rollout/take-backup.ts'
+import { rewriteMounted } from './secrets/rewrite.ts'
 import { backupsOf, newestOfEach, oneNamed } from './stored-backups.ts'
 import { type PassOptions, workOf } from './work.ts'
 
-type Asked = { parts: Parts; memory: Memory; options: PassOptions }
+export type Asked = { parts: Parts; memory: Memory; options: PassOptions }
 
 /**
  * Backs up the data of services, unit by unit; of all that have data when none is named.
@@ -166,7 +167,8 @@ export function restoreData(
   return atWork(asked, loaded, data, (work) => restore(work, order, configuration))
 }
 
-async function finishOpen({ parts, memory, options }: Asked): Promise<void> {
+/** What a crash cut short comes first. @throws SamovarError when it could not be finished */
+export async function finishOpen({ parts, memory, options }: Asked): Promise<void> {
   const open = (await recover(parts, memory, options)).find((each) => each.result === 'running')
   if (open !== undefined) throw notFinished(open, options)
 }
@@ -183,10 +185,12 @@ async function atWork(
     project,
     root: loaded.root,
     endsByItself: (service) => isWaitedFor(loaded.model, service),
-    secrets: loaded.secrets,
+    secrets: maskOf(loaded),
   })
   options.busy([...data.owners, ...data.stop, ...data.stopAfterDumps])
   try {
+    // What stands still for it is started again.
+    await rewriteMounted(parts, { loaded, running: await parts.engine.observe(project) })
     const operation = await act(work)
     options.ended?.(operation)
     return operation

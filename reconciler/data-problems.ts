@@ -28,6 +28,8 @@ export function dataProblems(journal: Journal, has: (service: string) => boolean
       return problemOf(subjectOf(last), last.reason, next)
     })
   const rounds = journal.rounds().flatMap(({ name, result }) => {
+    // What is wrong about a job is told as that of the job.
+    if (name.startsWith('job ')) return []
     const said = /^(?:failed: |done, but )(.*)$/s.exec(result ?? '')?.[1]
     return said === undefined
       ? []

@@ -1,8 +1,9 @@
 import { findCompose } from './compose-config.ts'
-import { findingLine } from './desired-state.ts'
+import { findingLine, type Host } from './desired-state.ts'
 import { examineBackups } from './doctor-backups.ts'
 import { bad, check, type Finding, ok } from './doctor-finding.ts'
 import { examineGitea } from './doctor-gitea.ts'
+import { examineNotifications } from './doctor-notifications.ts'
 import { readAddress } from './git/repository-address.ts'
 import { lockOwner } from './journal/lock.ts'
 import { type Loaded, loadCommit } from './load.ts'
@@ -67,8 +68,10 @@ async function* examineParts(parts: Parts): AsyncGenerator<Finding> {
   )
   const found = commit === '' ? null : await desiredState(parts, commit)
   if (found !== null) yield found.finding
+  if (found?.loaded) yield* examineSecrets(found.loaded)
   const host = found?.loaded?.state.host ?? null
   yield* examineGitea(parts.settings, { forge: () => parts.forge, host })
+  yield* examineNotifications(parts, host)
   if (!found?.loaded || !engine.ok) return
   for (const { image, tag, digest } of Object.values(found.loaded.state.services)) {
     const reference = `${image}:${tag}`
@@ -82,6 +85,15 @@ async function* examineParts(parts: Parts): AsyncGenerator<Finding> {
   yield* examineBackups(parts, found.loaded)
 }
 
+function* examineSecrets({ resolved, state }: Loaded): Generator<Finding> {
+  const all = Object.values(state.host.variables).filter((value) => typeof value !== 'string').length
+  if (all === 0) return
+  const { missing } = resolved
+  if (missing.length === 0) yield ok('secrets', all === 1 ? 'the one is there' : `all ${all} are there`)
+  for (const { name, why, next } of missing)
+    yield { name: 'secrets', ok: false, said: `the secret ${name} is missing: ${why}`, next }
+}
+
 async function desiredState(
   parts: Parts,
   commit: string,
@@ -90,7 +102,8 @@ async function desiredState(
   try {
     const { directory } = await parts.source.checkout(commit)
     const { settings, compose } = parts
-    const read = { compose, commit, root: directory, directory: settings.directory, lookup: settings.lookup }
+    const values = (host: Pick<Host, 'variables'>) => parts.secrets.resolve(host, settings.lookup)
+    const read = { compose, commit, root: directory, directory: settings.directory, values }
     const { loaded, findings } = await loadCommit(read)
     if (loaded !== null) {
       const services = Object.keys(loaded.state.services)

@@ -11,6 +11,8 @@ export type PlanDocument = {
     action: Action
     reasons: { field: string; before: string; after: string }[]
     held: string | null
+    /** When what is held starts by itself, ISO 8601 in UTC; null when it is not held, or when nobody knows. */
+    startsAt: string | null
     drift: boolean
     /** The service it is replaced together with, or null. */
     together: string | null
@@ -23,11 +25,12 @@ export function planDocument(plan: Plan | null): PlanDocument {
   if (plan === null) return { commit: null, changes: [], foreign: [] }
   return {
     commit: plan.commit,
-    changes: plan.changes.map(({ service, action, reasons, held, drift, together }) => ({
+    changes: plan.changes.map(({ service, action, reasons, held, startsAt, drift, together }) => ({
       service,
       action,
       reasons,
       held,
+      startsAt: startsAt === null ? null : new Date(startsAt).toISOString(),
       drift: drift && action !== 'none',
       together,
     })),
@@ -57,6 +60,8 @@ export type OperationDocument = {
   level: number | null
   /** The backup of what a restore replaced. */
   safetyBackup: string | null
+  /** The job that was run; else null. */
+  job: string | null
   reason: string
   /** Why it was done: what differed. */
   reasons: { field: string; before: string; after: string }[]
@@ -80,6 +85,7 @@ export function operationDocument(operation: Operation, steps: Step[]): Operatio
     lostMs: intent.data?.lostMs ?? null,
     level: kind === 'verify' ? (intent.level ?? null) : null,
     safetyBackup: intent.safetyBackup ?? null,
+    job: intent.job?.name ?? null,
     reason,
     reasons: intent.reasons,
     steps: steps.map((step) => ({ ...step, startedAt: new Date(step.startedAt).toISOString() })),

@@ -9,6 +9,7 @@ import { type ListedBackup, listBackups } from './backup/list-backups.ts'
 import type { OpenStore } from './backup/open-stores.ts'
 import { tarEntries } from './backup/tar.ts'
 import { plainPart } from './backup/verify.ts'
+import { checkServices } from './check-services.ts'
 import { projectNetworks, projectVolumes } from './compose/project-objects.ts'
 import { dataOfBackup } from './data-of-backup.ts'
 import { restoreData } from './data-operations.ts'
@@ -21,6 +22,7 @@ import type { Parts } from './parts.ts'
 import type { Target } from './plan/target.ts'
 import { type PassReport, pass } from './reconcile.ts'
 import { touched } from './rollout/put-back.ts'
+import { missingFor } from './secrets/missing.ts'
 import { manifestCache } from './settings.ts'
 import { newestOfEach } from './stored-backups.ts'
 import { targetsOf } from './targets.ts'
@@ -126,6 +128,7 @@ export async function restoreToEmptyHost(
     parts.journal.writeNote('last-good-commit', bundled.commit)
   }
   const loaded = await loadedAt(parts, memory, bundled.commit)
+  refuseMissingSecrets(loaded, choice)
   if (!goesOn) {
     await refuseUsedHost(parts, loaded)
     const targets = await prepareHost(parts, loaded, choice)
@@ -149,10 +152,28 @@ export async function restoreToEmptyHost(
     if (!touched(data).some((service) => dirty.has(service))) continue
     operations.push(await restoreData(asked, loaded, data))
   }
-  const report = await pass(parts, memory, { ...options, now: true })
-  // As long as something is only half there, or not yet started, calling it again goes on.
+  const report = await pass(parts, memory, { ...options, now: true, isFirstStart: true })
+  const held = report.plan?.changes.filter((change) => change.held !== null) ?? []
+  await mustBeHealthy(asked, loaded, new Set(held.map((change) => change.service)))
+  // As long as something is only half there, or not yet well, calling it again goes on.
   if (parts.journal.dirty().length === 0) parts.journal.writeNote('restoring-empty-host', '')
   return { operations, report }
+}
+
+/** What leads through a neighbour could not be asked before all of them were there. */
+async function mustBeHealthy(
+  { parts, options: { stopping } }: { parts: Parts; options: PassOptions },
+  loaded: Loaded,
+  skip: ReadonlySet<string>,
+): Promise<void> {
+  const checked = await checkServices({ parts, skip, stopping }, loaded)
+  const bad = checked.flatMap(({ service, outcome }) =>
+    'healthy' in outcome && !outcome.healthy ? [`${service}: ${outcome.said}`] : [],
+  )
+  if (bad.length === 0) return
+  throw new SamovarError('health-check-failed', `all is back and runs, but not well: ${bad.join('; ')}`, {
+    next: 'Correct that (does the name of the host lead here already, is there a certificate?), then call this again: it goes on from here.',
+  })
 }
 
 async function loadedAt(parts: Parts, memory: Memory, commit: string): Promise<Loaded> {
@@ -161,7 +182,6 @@ async function loadedAt(parts: Parts, memory: Memory, commit: string): Promise<L
   throw new SamovarError(
     'desired-state-invalid',
     `commit ${commit.slice(0, 8)} of the backup is not good here: ${findings[0]?.message ?? ''}`,
-    { next: 'Most often a secret is missing: its name stands in host.yaml under variables.' },
   )
 }
 
@@ -173,6 +193,20 @@ const serversOf = (choice: Choice): string[] => [
     ),
   ),
 ]
+
+/** Data is put back into services that run; one that only has to wait for its secret may do so. */
+function refuseMissingSecrets(loaded: Loaded, choice: Choice): void {
+  const owners = choice.backups.flatMap(({ manifest, key }) => touched(dataOfBackup(loaded, manifest, key)))
+  for (const service of new Set([...serversOf(choice), ...owners])) {
+    const [first] = missingFor(loaded, service)
+    if (first === undefined) continue
+    throw new SamovarError(
+      'secret-missing',
+      `${service} cannot be started: the secret ${first.name} is missing: ${first.why}`,
+      { next: first.next },
+    )
+  }
+}
 
 async function refuseUsedHost(parts: Parts, loaded: Loaded): Promise<void> {
   const running = await parts.engine.observe(loaded.state.host.project)
@@ -231,6 +265,7 @@ async function prepareHost(parts: Parts, loaded: Loaded, choice: Choice): Promis
       compose: parts.compose,
       journal: parts.journal,
       stateDir: parts.settings.stateDir,
+      secretsDir: parts.settings.secretsDir,
       now: parts.now,
     },
     loaded,

@@ -45,6 +45,10 @@ export const errorTable = {
     means: 'A container that Samovar did not create has the name of a service.',
     solve: 'Rename or remove that container; Samovar does not touch what it did not create.',
   },
+  'secret-missing': {
+    means: 'A secret that host.yaml names cannot be read on this host, so what uses it is not touched.',
+    solve: 'Put the value where the message says, readable for Samovar only; the next pass goes on.',
+  },
   'data-not-covered': {
     means: 'The service has `data:` that cannot be backed up as the desired state has it.',
     solve: 'Correct what the message names; `backup: { before: none }` rolls out without a backup.',
@@ -73,6 +77,10 @@ export const errorTable = {
   'restore-incomplete': {
     means: 'Data is only half restored; nothing is started on it.',
     solve: '`samovar restore BACKUP` again, with the backup that the message names or another one.',
+  },
+  'job-failed': {
+    means: 'A job ended with another exit code than 0, or was stopped at its time limit.',
+    solve: '`samovar show OPERATION` has its last log lines; `samovar job NAME` runs it again.',
   },
   'timed-out': {
     means: 'A program or the engine took longer than it may.',
@@ -115,6 +123,19 @@ export const errorTable = {
     means: 'A registry did not say which versions of an image there are.',
     solve:
       'Check the name of the image, the network and the login (`docker login`); it is asked again at the next sweep, or ten minutes after an event of Diun.',
+  },
+  'update-refused': {
+    means: 'A release of Samovar itself was not taken; the one that runs was not touched.',
+    solve: 'The message says what is wrong with the release, or what has to end first.',
+  },
+  'notify-unreachable': {
+    means: 'A mail server or a webhook does not answer, or does not let Samovar in.',
+    solve:
+      'Check SMTP_URL, or the address in `notify`; `samovar notify test` tries all of them. What is to be told waits and is sent later.',
+  },
+  'notify-refused': {
+    means: 'A mail server or a webhook answered, and did not take a message.',
+    solve: 'Check the address in `notify` and SMTP_FROM; `samovar notify test` tries all of them.',
   },
   interrupted: {
     means: 'Samovar was told to stop and cut the current step at a safe place.',

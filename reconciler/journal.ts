@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openDataRecords } from './journal/data-records.ts'
 import { openForgeRecords } from './journal/forge-records.ts'
+import { openJobRecords } from './journal/job-records.ts'
+import { openNotifications } from './journal/notifications.ts'
 import { openOperations } from './journal/operations.ts'
 import { openOutbox } from './journal/outbox.ts'
 import { openRequests } from './journal/requests.ts'
@@ -75,6 +77,15 @@ create table if not exists outbox (
   problem text not null default '', taken integer not null default 0, refused_at integer
 ) strict;
 create index if not exists outbox_by_subject on outbox (subject, id);
+create table if not exists notifications (
+  id text primary key, recipient text not null, content text not null, at integer not null,
+  attempts integer not null default 0, next_at integer not null, problem text not null default ''
+) strict;
+create table if not exists told_operations (id text primary key, at integer not null) strict;
+create table if not exists told_failures (
+  subject text not null, recipient text not null, fingerprint text not null, first_at integer not null,
+  told_at integer not null, notification text not null, primary key (subject, recipient)
+) strict;
 create table if not exists deliveries (id text primary key, at integer not null) strict;
 create table if not exists hints (repository text primary key, at integer not null) strict;
 create table if not exists seen (
@@ -117,7 +128,9 @@ export function openJournal(stateDir: string) {
     ...openStanding(database),
     ...openRequests(database),
     ...openDataRecords(database),
+    ...openJobRecords(database),
     ...openOutbox(database),
+    ...openNotifications(database),
     ...openForgeRecords(database),
     close: () => database.close(),
   }

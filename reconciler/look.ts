@@ -2,12 +2,15 @@ import { configurationDifferences } from './compose/configuration-differences.ts
 import type { Finding } from './desired-state.ts'
 import type { ContainerBody, FieldDifference } from './engine/container-body.ts'
 import { type Inspected, type Running, samovarLabels } from './engine/engine.ts'
-import { codeOf, sentenceOf } from './errors.ts'
+import { sentenceOf } from './errors.ts'
+import { expectedTimes } from './expected-times.ts'
 import { everyService } from './journal/standing.ts'
 import { type Loaded, loadCommit } from './load.ts'
 import type { Parts } from './parts.ts'
 import type { Standing } from './plan/hold.ts'
 import { containerOf, makePlan, needLook, type Plan, type PlanInput } from './plan/plan.ts'
+import { secretChanges } from './secrets/changed.ts'
+import { rewriteMounted } from './secrets/rewrite.ts'
 import { type Targets, targetsOf } from './targets.ts'
 
 /** What one look at Git and at the host saw: nothing on the host was changed for it. */
@@ -57,7 +60,7 @@ export async function look(
   options: LookOptions,
 ): Promise<Outlook | { findings: Finding[]; commit: string }> {
   const { commit: head, problem } = await newestCommit(parts, options.fetch)
-  const attempt = await load(parts, memory, head).catch((error: unknown) => unreadable(parts, error))
+  const attempt = await load(parts, memory, head)
   let { loaded } = attempt
   if (loaded === null) {
     const lastGood = parts.journal.note('last-good-commit')
@@ -68,6 +71,7 @@ export async function look(
   const targets = await targetsOnce(parts, memory, loaded)
   const lookedAt = parts.now()
   const running = await parts.engine.observe(loaded.state.host.project)
+  await rewriteMounted(parts, { loaded, running })
   const looks = await exactLooks(parts, memory, { loaded, targets, running })
   const considered: PlanInput = {
     commit: loaded.commit,
@@ -91,16 +95,6 @@ export async function look(
   }
 }
 
-/** A secret that the newest commit names and this host does not have is a fault of that commit, not of the pass. */
-function unreadable(parts: Parts, error: unknown): { loaded: null; findings: Finding[] } {
-  if (codeOf(error) !== 'settings-invalid') throw error
-  const file = `${parts.settings.directory}/host.yaml`
-  return {
-    loaded: null,
-    findings: [{ file, line: 1, column: 1, key: 'variables', message: sentenceOf(error) }],
-  }
-}
-
 async function newestCommit(
   parts: Parts,
   fetch: boolean,
@@ -115,21 +109,27 @@ async function newestCommit(
   }
 }
 
-/** Reads a commit, once per process: what a commit says does not change. */
+/** Reads a commit, once per process: what a commit says does not change, but for the values of its secrets. */
 export async function load(
   parts: Parts,
   memory: Memory,
   commit: string,
 ): Promise<{ loaded: Loaded | null; findings: Finding[] }> {
+  const { lookup } = parts.settings
   const known = memory.loaded.get(commit)
-  if (known !== undefined) return { loaded: known, findings: [] }
+  if (known !== undefined) {
+    if (!hasSecrets(known)) return { loaded: known, findings: [] }
+    const { variables: _, masked, ...resolved } = await parts.secrets.resolve(known.state.host, lookup)
+    if (resolved.fingerprint === known.resolved.fingerprint)
+      return { loaded: { ...known, secrets: masked, resolved }, findings: [] }
+  }
   const { directory } = await parts.source.checkout(commit)
   const loading = await loadCommit({
     compose: parts.compose,
     commit,
     root: directory,
     directory: parts.settings.directory,
-    lookup: parts.settings.lookup,
+    values: (host) => parts.secrets.resolve(host, lookup),
   })
   if (loading.loaded !== null) {
     // The newest and the one before: the rest would only grow.
@@ -139,18 +139,22 @@ export async function load(
   return loading
 }
 
-/** Targets are made once per commit, but again as long as a tag is not resolved. */
+const hasSecrets = ({ state }: Loaded): boolean =>
+  Object.values(state.host.variables).some((value) => typeof value !== 'string')
+
+/** Targets are made once per commit and values of its secrets, but again as long as a tag is not resolved. */
 export async function targetsOnce(parts: Parts, memory: Memory, loaded: Loaded): Promise<Targets> {
-  const known = memory.targets.get(loaded.commit)
+  const name = `${loaded.commit} ${loaded.resolved.fingerprint}`
+  const known = memory.targets.get(name)
   const isResolved = known?.list.every((target) => target.image.digest !== '') === true
   const targets =
-    known !== undefined && isResolved
-      ? known
-      : await targetsOf({ ...parts, stateDir: parts.settings.stateDir }, loaded)
+    known !== undefined && isResolved ? known : await targetsOf({ ...parts, ...parts.settings }, loaded)
+  // A tmpfs loses what somebody unmounts.
+  if (targets === known) await targets.writeSecrets()
   await learnLocalImages(parts, targets)
   if (targets !== known) {
     memory.targets.clear()
-    memory.targets.set(loaded.commit, targets)
+    memory.targets.set(name, targets)
   }
   return targets
 }
@@ -202,7 +206,9 @@ async function differencesOf(parts: Parts, sight: Sight, current: Running): Prom
     containers[each] = provider?.instance ?? 'missing'
   }
   const body = await sight.targets.body(current.service, seen.image.id, containers)
-  return compare(sight.loaded, { body, seen, notKept: parts.journal.residue(current.instance) })
+  const differences = compare(sight.loaded, { body, seen, notKept: parts.journal.residue(current.instance) })
+  if (differences.length === 0) return differences
+  return [...secretChanges(seen.configuration.Labels[samovarLabels.secrets], body), ...differences]
 }
 
 /**
@@ -247,7 +253,9 @@ function standingOf(
     now: parts.now(),
     timezone: host.timezone,
     windows: host.windows,
+    takes: expectedTimes(parts.journal, loaded),
     ignoreWindows: about.ignoreWindows,
+    ownContainer: parts.settings.ownService.container,
     paused: pausedServices(journal.paused(), about),
     quarantined: journal.quarantined(),
     dirty: journal.dirty(),

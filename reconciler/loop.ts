@@ -9,7 +9,6 @@ import type { Operation } from './journal/operation.ts'
 import type { Request } from './journal/requests.ts'
 import { type Memory, newMemory, type Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
-import { windowAt } from './plan/windows.ts'
 import { type PassReport, pass } from './reconcile.ts'
 import { askedAtOnce, dropRequests, type TakenRequests, takeRequests } from './requests.ts'
 import type { Progress } from './rollout/step.ts'
@@ -246,17 +245,16 @@ export function makeLoop(parts: Parts, options: LoopOptions): Loop {
 
 const whyQuiet = (parts: Parts): string => (parts.journal.requestsWaiting() ? 'a request' : 'poll')
 
-/** The poll, or earlier when something is due: a pause after a setback, a soak that ends, a window that opens. */
+/** The poll, or earlier when something is due: a pause after a setback, a soak that ends, a held change that may start. */
 function untilNextLook(parts: Parts, outlook: Outlook | null): number {
   const now = parts.now()
-  const host = outlook?.loaded.state.host
-  const windows = Object.values(host?.windows ?? {}).map(
-    (rule) => windowAt(rule, host?.timezone ?? 'UTC', now).opensAt,
-  )
   const due = [
     ...parts.journal.setbacks().map((setback) => setback.nextAt),
     ...parts.journal.kept().map((row) => row.discardAt),
-    ...windows,
+    ...(outlook?.plan.changes ?? []).map((change) => change.startsAt ?? 0),
   ].filter((at) => at > now)
-  return Math.min(nextPoll(host?.poll ?? 60_000, Math.random()), ...due.map((at) => at - now + 100))
+  return Math.min(
+    nextPoll(outlook?.loaded.state.host.poll ?? 60_000, Math.random()),
+    ...due.map((at) => at - now + 100),
+  )
 }

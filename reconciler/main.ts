@@ -11,21 +11,26 @@ import { type Metrics, makeMetrics } from './http/metrics.ts'
 import { type Server, startHttp } from './http/server.ts'
 import { isAboutData } from './journal/data-records.ts'
 import { takeLock } from './journal/lock.ts'
+import { isRollOut, type Operation } from './journal/operation.ts'
 import { type Log, makeLog, oneLine } from './log.ts'
 import { type Loop, makeLoop } from './loop.ts'
+import { notifyWork } from './notify-work.ts'
 import { buildParts, type Parts } from './parts.ts'
+import { tellLastUpdate } from './self-update/tell-last-update.ts'
 import type { Settings } from './settings.ts'
 import { operationNamed } from './shown-operation.ts'
 import type { Problem, Status } from './status.ts'
 import { backupsAt } from './stored-backups.ts'
+import { openSystemd, type Systemd } from './systemd.ts'
 import { version } from './version.ts'
+import { keepVigil, type Vigil } from './vigil.ts'
 
 /**
  * How long the current step may take to its end after SIGTERM before it is cut: `docker stop` waits 10 s. Cutting is
  * as safe as a crash: the journal knows where the work was, and the next start goes on from there.
  */
 const grace = 8_000
-/** Milliseconds that a call to Gitea may still take at the end; what was not said then is said at the next start. */
+/** Milliseconds that a call to Gitea or a mail may still take at the end; what was not said then is said at the next start. */
 const lastWords = 1_000
 
 /**
@@ -47,14 +52,17 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   let parts: Parts | null = null
   let server: Server | null = null
-  let toGitea: Promise<void> = Promise.resolve()
+  let systemd: Systemd | null = null
+  let toOthers: Promise<unknown> = Promise.resolve()
   let cut = false
   try {
     parts = await buildParts(settings, stopping.signal)
     const working = work(parts, log, stopping.signal)
-    const { loop, gitea } = working
+    const { loop, gitea, tellPeople } = working
     server = await serve(settings, { parts, log, ...working })
-    toGitea = gitea?.run() ?? toGitea
+    systemd = tellSystemd(settings, { log, ...working })
+    stopping.signal.addEventListener('abort', () => void systemd?.stopping(), { once: true })
+    toOthers = Promise.all([gitea?.run(), tellPeople()])
     log.info(
       'samovar',
       `version ${version} watches branch ${settings.branch}; ${server.url} tells how it goes`,
@@ -62,8 +70,9 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
     cut = (await untilEnded(loop, stopping.signal)) === 'cut'
     return cut ? 'cut' : 'ended'
   } finally {
+    await systemd?.stopping()
     await server?.close()
-    await Promise.race([toGitea, realClock.sleep(lastWords, new AbortController().signal)])
+    await Promise.race([toOthers, realClock.sleep(lastWords, new AbortController().signal)])
     // What was cut still uses them; the end of the process is what ends it.
     if (!cut) {
       await parts?.close()
@@ -74,15 +83,25 @@ export async function runDaemon(settings: Settings, write: (line: string) => voi
   }
 }
 
-type Working = { loop: Loop; metrics: Metrics; backups: AskKnownBackups; gitea: GiteaWork | null }
+type Working = {
+  loop: Loop
+  metrics: Metrics
+  backups: AskKnownBackups
+  gitea: GiteaWork | null
+  vigil: Vigil
+  /** Sends to people what they are to be told, until the end. */
+  tellPeople: () => Promise<void>
+}
 
 function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSignal): Working {
   const { journal, now } = parts
   const { progress, ...told } = daemonLog({ log, journal, now })
   const backups = knownBackups(() => backupsInStores(parts, loop), { now })
+  tellLastUpdate(told.teller, parts.settings.ownService.installDir)
   let commit: string | null = null
+  const vigil = keepVigil({ now: () => performance.now(), busySince: () => loop.state.busySince })
   const loop: Loop = makeLoop(parts, {
-    progress,
+    progress: vigil.over(progress),
     stopping,
     told: {
       ...told,
@@ -99,16 +118,16 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
       },
     },
   })
-  const atWork = (aboutData: boolean): number =>
-    journal.unfinished().filter((operation) => isAboutData(operation) === aboutData).length
+  const atWork = (is: (operation: Operation) => boolean): number => journal.unfinished().filter(is).length
   const metrics = makeMetrics(
     {
       status: () => statusOf(parts, loop),
       lastPassMs: () => loop.state.lastPassMs,
       lastPassOk: () => loop.state.passes > 0 && loop.state.lastError === null,
-      rollingOut: () => atWork(false),
+      rollingOut: () => atWork(isRollOut),
       now,
-      data: { ...journal, atWork: () => atWork(true) },
+      data: { ...journal, atWork: () => atWork(isAboutData) },
+      jobs: () => journal.lastJobSuccesses(),
     },
     version,
   )
@@ -130,7 +149,40 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
             },
           },
         )
-  return { loop, metrics, backups, gitea }
+  const tellPeople = () =>
+    notifyWork(parts, {
+      stopping,
+      host: () => loop.state.outlook?.loaded.state.host ?? null,
+      told: {
+        teller: told.teller,
+        sent: (what) => log.info('notify', `told ${what}`),
+        gaveUp: (what, why) => log.error('notify', `${what} was given up: ${why}`),
+      },
+    })
+  return { loop, metrics, backups, gitea, vigil, tellPeople }
+}
+
+/**
+ * READY=1 as soon as HTTP is served, before the first pass: that one may finish what a crash cut short, for as long as
+ * a health check or a restore takes, and systemd would end a start that takes so long. Whether Samovar sees Git and
+ * the host is what /readyz tells.
+ */
+function tellSystemd(settings: Settings, { log, loop, vigil }: Working & { log: Log }): Systemd {
+  const { notifySocket, watchdogMs } = settings.ownService
+  const systemd = openSystemd({
+    socket: notifySocket,
+    watchdogMs,
+    environment: settings.environment,
+    hangs: () => vigil.hangs(),
+    status() {
+      const { lastError, outlook } = loop.state
+      const quiet = outlook === null ? 'started' : `commit ${outlook.commit.slice(0, 8)} is in force`
+      return vigil.doing() ?? lastError?.message ?? quiet
+    },
+    log: (sentence) => log.error('samovar', sentence),
+  })
+  systemd.ready()
+  return systemd
 }
 
 /** As the last look knows the stores: who asks waits neither for Git nor for Compose. */
@@ -161,7 +213,9 @@ function serve(
     backups: () => backups.ask(),
     hooks: hooksOf(settings, { parts, log, loop, gitea }),
     notReady: () =>
-      loop.state.passes > 0 ? null : (loop.state.lastError?.message ?? 'the first pass is not over yet'),
+      loop.state.passes > 0 || loop.state.outlook !== null
+        ? null
+        : (loop.state.lastError?.message ?? 'the first pass is not over yet'),
   })
 }
 

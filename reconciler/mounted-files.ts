@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import {
   chmod,
   chown,
@@ -17,6 +17,7 @@ import {
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import type { MountedSource } from './compose/mounted-sources.ts'
 import { SamovarError } from './errors.ts'
+import { secretPath, writeSecret } from './secrets/secret-files.ts'
 
 const mostBytes = 64 * 1024 * 1024
 const mostFiles = 10_000
@@ -86,20 +87,22 @@ export async function readMounted(directory: string, path: string): Promise<Moun
   return entries
 }
 
-async function entriesOfSource(directory: string, source: MountedSource): Promise<MountedEntry[]> {
-  const entries: MountedEntry[] =
-    'path' in source.from
-      ? await readMounted(directory, source.from.path)
-      : [{ path: '', mode: 0o444, kind: 'file', content: Buffer.from(source.from.content) }]
+/** A file or folder of the repository; texts of the model are written by secrets/secret-files.ts. */
+type RepositorySource = MountedSource & { from: { path: string } }
+
+const isOfRepository = (source: MountedSource): source is RepositorySource => 'path' in source.from
+
+async function entriesOfSource(directory: string, source: RepositorySource): Promise<MountedEntry[]> {
+  const entries = await readMounted(directory, source.from.path)
   const { mode } = source
   return mode === undefined
     ? entries
     : entries.map((entry) => (entry.path === '' ? { ...entry, mode } : entry))
 }
 
-/** With a key the address tells nothing about a secret that it stands for. */
-function addressOf(source: MountedSource, entries: MountedEntry[], key: string | undefined): string {
-  const hash = key === undefined ? createHash('sha256') : createHmac('sha256', key)
+/** A keyed hash: nothing can be guessed from an address. */
+function addressOf(source: MountedSource, entries: MountedEntry[], key: string): string {
+  const hash = createHmac('sha256', key)
   hash.update(JSON.stringify([source.name, source.uid ?? 0, source.gid ?? 0]))
   for (const entry of entries) {
     const content =
@@ -160,45 +163,59 @@ async function removeUnfinished(files: string): Promise<void> {
   for (const name of names) await rm(join(files, name), { recursive: true, force: true })
 }
 
-type Place = { directory: string; stateDir: string; key?: string }
+type Place = {
+  directory: string
+  stateDir: string
+  /** Where texts of the model are kept. */
+  secretsDir: string
+  /** Addresses are keyed hashes. */
+  key: string
+}
 
 /** Where a source is, or will be, and what is in it. */
-async function placed(source: MountedSource, { directory, stateDir, key }: Place) {
+async function placed(source: RepositorySource, { directory, stateDir, key }: Place) {
   const entries = await entriesOfSource(directory, source)
   const folder = join(stateDir, 'files', addressOf(source, entries, key))
   return { entries, folder, path: join(folder, source.name) }
 }
 
 /** Where materialise() would put what containers mount, by its key; nothing is written. Throws as it does. */
-export async function addressed(sources: MountedSource[], options: Place): Promise<Record<string, string>> {
+export async function addressed(sources: MountedSource[], place: Place): Promise<Record<string, string>> {
   const paths: Record<string, string> = {}
-  for (const source of sources) paths[source.key] = (await placed(source, options)).path
+  for (const source of sources)
+    paths[source.key] = isOfRepository(source)
+      ? (await placed(source, place)).path
+      : secretPath(source, place)
   return paths
 }
 
 /**
- * Writes what containers mount, read-only, into content-addressed folders below `stateDir`/files and answers where
- * each is, by its key. What is there already is left as it is; a crash leaves nothing that counts as written.
- * Throws `compose-refused` as readMounted() does.
- * @param options `directory`: checkout root; `key`: when given, addresses are keyed hashes
+ * Writes what containers mount into content-addressed folders and answers where each is, by its key: files of the
+ * repository, read-only, below `stateDir`/files, texts of the model below `secretsDir`. What is there already is left as
+ * it is; a crash leaves nothing that counts as written. Throws `compose-refused` as readMounted() does.
  */
-export async function materialise(sources: MountedSource[], options: Place): Promise<Record<string, string>> {
-  const files = join(options.stateDir, 'files')
+export async function materialise(sources: MountedSource[], place: Place): Promise<Record<string, string>> {
+  const files = join(place.stateDir, 'files')
   await mkdir(files, { recursive: true, mode: 0o700 })
   await removeUnfinished(files)
   const paths: Record<string, string> = {}
-  for (const source of sources) {
-    const { entries, folder, path } = await placed(source, options)
-    paths[source.key] = path
-    if (await exists(folder)) continue
-    const unfinished = join(files, `.unfinished-${randomBytes(8).toString('hex')}`)
-    try {
-      await writeSource(unfinished, source, entries)
-      await rename(unfinished, folder)
-      await syncFolder(files)
-    } finally {
-      await rm(unfinished, { recursive: true, force: true })
-    }
-  }
+  for (const source of sources)
+    paths[source.key] = isOfRepository(source)
+      ? await writeOfRepository(source, place, files)
+      : await writeSecret(source, place)
   return paths
+}
+
+async function writeOfRepository(source: RepositorySource, place: Place, files: string): Promise<string> {
+  const { entries, folder, path } = await placed(source, place)
+  if (await exists(folder)) return path
+  const unfinished = join(files, `.unfinished-${randomBytes(8).toString('hex')}`)
+  try {
+    await writeSource(unfinished, source, entries)
+    await rename(unfinished, folder)
+    await syncFolder(files)
+    return path
+  } finally {
+    await rm(unfinished, { recursive: true, force: true })
+  }
 }

@@ -3,8 +3,8 @@ import { load, type Memory, newMemory, targetsOnce } from './look.ts'
 import type { Parts } from './parts.ts'
 import { fingerprintOf } from './plan/target.ts'
 
-/** `services`: the one that is rolled out, and those that are swapped with it. */
-type Watch = { loaded: Loaded; services: string[]; hint: EventTarget }
+/** `services`: the one that is rolled out, and those that are swapped with it. `job`: the one that is run. */
+type Watch = { loaded: Loaded; services: string[]; hint: EventTarget; job?: string }
 
 /**
  * Looks at Git while a service is being rolled out, at the pace of `poll` and whenever somebody hints that it moved.
@@ -26,7 +26,9 @@ export function newerCommit(
     looking ??= isFix(parts, memory, watch)
       .then((fix) => {
         if (fix !== null)
-          found.abort(new Error(`a newer commit (${fix.slice(0, 8)}) changes ${watch.services[0]}`))
+          found.abort(
+            new Error(`a newer commit (${fix.slice(0, 8)}) changes ${watch.job ?? watch.services[0]}`),
+          )
       })
       // Git away or a bad commit: neither is a reason to cut anything; the next pass tells of it.
       .catch(() => undefined)
@@ -68,12 +70,20 @@ async function isFix(parts: Parts, memory: Memory, watch: Watch): Promise<string
 async function wanted(
   parts: Parts,
   memory: Memory,
-  about: { loaded: Loaded; services: string[] },
+  about: { loaded: Loaded; services: string[]; job?: string },
 ): Promise<string> {
   const targets = await targetsOnce(parts, memory, about.loaded)
   const each = about.services.map((service) => {
     const target = targets.list.find((one) => one.service === service)
     return [target === undefined ? 'gone' : fingerprintOf(target), targets.policies[service]?.health]
   })
+  if (about.job !== undefined) {
+    // Its service may have no file of its own.
+    const { host } = about.loaded.state
+    each.push([
+      JSON.stringify([host.jobs[about.job], about.services.map((one) => about.loaded.model.services[one])]),
+      undefined,
+    ])
+  }
   return JSON.stringify(each)
 }

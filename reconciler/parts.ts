@@ -12,9 +12,14 @@ import { connectForge } from './gitea/connect.ts'
 import type { Forge } from './gitea/forge.ts'
 import { repositoryInForge } from './gitea/forge-address.ts'
 import { type Clock, realClock } from './health/clock.ts'
+import { makeHoldFolder } from './hold-requests.ts'
 import { type Lock, takeLock } from './journal/lock.ts'
 import { type Journal, openJournal } from './journal.ts'
+import { mailNotifier } from './notify/mail.ts'
+import type { Notifiers } from './notify/notifier.ts'
+import { webhookNotifier } from './notify/webhook.ts'
 import type { Backups } from './rollout/step.ts'
+import { openSecrets, type Secrets } from './secrets/secrets.ts'
 import type { Settings } from './settings.ts'
 
 /** Everything a pass works with. Tests hand in other parts; nothing looks a part up by itself. */
@@ -25,8 +30,11 @@ export type Parts = {
   source: Source
   journal: Journal
   backups: Backups
+  /** The values of `variables` in host.yaml. */
+  secrets: Secrets
   /** Null when no Gitea is named, or no token: then nothing is said to it. */
   forge: Forge | null
+  notifiers: Notifiers
   clock: Clock
   /** Milliseconds since 1970. */
   now: () => number
@@ -43,6 +51,8 @@ export type Parts = {
 export async function buildParts(settings: Settings, stopping?: AbortSignal): Promise<Parts> {
   const journal = openState(settings.stateDir)
   try {
+    // The engine would else make the folder when a container that mounts it starts first.
+    makeHoldFolder(settings.holdDir)
     const compose = await findCompose()
     const engine = reachedWhenNeeded(() => connectDocker(settings.dockerHost))
     const source = await sharedSource({
@@ -58,7 +68,9 @@ export async function buildParts(settings: Settings, stopping?: AbortSignal): Pr
     return {
       settings,
       backups,
+      secrets: openSecrets(settings.stateDir),
       forge: forgeOf(settings, stopping),
+      notifiers: notifiersOf(settings),
       engine,
       compose,
       source,
@@ -93,6 +105,12 @@ export function forgeOf(settings: Settings, stopping?: AbortSignal): Forge | nul
     ...(stopping === undefined ? {} : { signal: stopping }),
   })
 }
+
+/** Nothing is loaded or asked before the first message. */
+export const notifiersOf = ({ mail }: Pick<Settings, 'mail'>): Notifiers => ({
+  mail: mail === null ? null : mailNotifier(mail.route, mail.from),
+  webhook: webhookNotifier(),
+})
 
 /** Each store is opened once, when it is first used: the S3 client is a tenth of a second and some megabytes. */
 function keptOpen(settings: Settings): Backups & { close(): Promise<void> } {

@@ -29,7 +29,8 @@ export async function pinnedImages(parts: Parts, loaded: Loaded): Promise<Map<st
   return new Map(entries)
 }
 
-async function resolved(parts: Parts, commit: string, image: ImageReference): Promise<Pinned> {
+/** The digest of a tag, as this commit has it once it was asked for. */
+export async function resolved(parts: Parts, commit: string, image: ImageReference): Promise<Pinned> {
   const { engine, journal, now } = parts
   const reference = `${image.name}:${image.tag}`
   const known = journal.digestOf(commit, reference)

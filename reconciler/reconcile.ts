@@ -1,6 +1,8 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import type { Finding } from './desired-state.ts'
+import { keepDiunImages } from './diun-images.ts'
 import type { Operation } from './journal/operation.ts'
+import { maskOf } from './load.ts'
 import { look, type Memory, type Outlook } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'
@@ -22,6 +24,8 @@ export type PassReport = {
   findings: Finding[]
   findingsCommit: string | null
   sourceProblem: string | null
+  /** Why values of secrets are earlier ones; missing when all are as they are now. */
+  secretOutages?: string[]
   plan: Plan | null
   operations: Operation[]
   /** Instances that were removed after their soak. */
@@ -44,6 +48,8 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
   let outlook = await look(parts, memory, { fetch: true, ignoreWindows: options.now })
   if ('plan' in outlook && (await stopParked(parts, outlook)))
     outlook = await look(parts, memory, { fetch: false, ignoreWindows: options.now })
+  // Before the roll-outs: Diun does not start without it.
+  if ('plan' in outlook) keepDiunImages(parts.settings.stateDir, outlook.loaded.state)
   while ('plan' in outlook) {
     options.looked?.(outlook)
     const change = nextChange(outlook, options.services, { tried, failed: failedIn(operations) })
@@ -90,6 +96,7 @@ export async function pass(parts: Parts, memory: Memory, options: PassOptions): 
     findings,
     findingsCommit,
     sourceProblem,
+    secretOutages: outlook.loaded.resolved.outages,
     plan,
     operations,
     discarded,
@@ -137,7 +144,7 @@ async function carryOutChange(parts: Parts, memory: Memory, task: Task): Promise
     project: loaded.state.host.project,
     root: loaded.root,
     endsByItself: (service) => isWaitedFor(loaded.model, service),
-    secrets: loaded.secrets,
+    secrets: maskOf(loaded),
   })
   const { wanted, body } = orderOf(parts, outlook, change)
   const services = wanted.intent.members.map((member) => member.service)

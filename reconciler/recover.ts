@@ -1,11 +1,14 @@
 import { isWaitedFor } from './compose/service-facts.ts'
 import { SamovarError } from './errors.ts'
 import type { Operation } from './journal/operation.ts'
+import { maskOf } from './load.ts'
 import { load, type Memory } from './look.ts'
 import { newerCommit } from './newer-commit.ts'
 import type { Parts } from './parts.ts'
+import { forgetHold } from './rollout/hold-requests.ts'
 import { settleRollback } from './rollout/settle.ts'
 import { resume } from './rollout.ts'
+import { rewriteMounted } from './secrets/rewrite.ts'
 import { type PassOptions, workOf } from './work.ts'
 
 /**
@@ -14,15 +17,19 @@ import { type PassOptions, workOf } from './work.ts'
  */
 export async function recover(parts: Parts, memory: Memory, options: PassOptions): Promise<Operation[]> {
   const done: Operation[] = []
-  for (const operation of parts.journal.unfinished()) {
+  const cut = parts.journal.unfinished()
+  if (cut.length === 0) forgetHold(parts.settings)
+  for (const operation of cut) {
     const project = parts.journal.note('project') ?? ''
-    await parts.engine.observe(project)
+    const running = await parts.engine.observe(project)
     const { loaded } = await load(parts, memory, operation.commit).catch(() => ({ loaded: null }))
+    // After a reboot what goes on here may have to start containers whose secrets were on a tmpfs.
+    if (loaded !== null) await rewriteMounted(parts, { loaded, running })
     const work = workOf(parts, options, {
       project,
       root: loaded?.root ?? '',
       endsByItself: (service) => loaded !== null && isWaitedFor(loaded.model, service),
-      secrets: loaded?.secrets ?? null,
+      secrets: loaded === null ? null : maskOf(loaded),
     })
     const services = operation.intent.members.map((member) => member.service)
     // A fix that arrived meanwhile must not wait for the end of what it fixes.

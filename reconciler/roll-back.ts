@@ -2,16 +2,19 @@ import { isWaitedFor } from './compose/service-facts.ts'
 import { codeOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Operation } from './journal/operation.ts'
 import type { Journal } from './journal.ts'
-import type { Loaded } from './load.ts'
+import { type Loaded, maskOf } from './load.ts'
 import { load, newMemory, type Outlook, targetsOnce } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
+import { heldByOwnContainer } from './plan/own-container.ts'
 import { containerOf } from './plan/plan.ts'
 import { shortImage, type Target } from './plan/target.ts'
 import { notFinished, recover } from './recover.ts'
 import { orderOf } from './roll-out-order.ts'
 import { settleRollback } from './rollout/settle.ts'
 import { rollOut } from './rollout.ts'
+import { missingFor } from './secrets/missing.ts'
+import { rewriteMounted } from './secrets/rewrite.ts'
 import { type PassOptions, workOf } from './work.ts'
 
 /**
@@ -27,15 +30,22 @@ export async function rollBack(parts: Parts, options: PassOptions, service: stri
   refuseHalfRestored(parts.journal, service)
   const { ran, before } = rollbackTarget(parts.journal, service)
   const { loaded, target, outlook } = await asItWas(parts, before)
+  const [missing] = missingFor(loaded, service)
+  if (missing !== undefined) {
+    const { name, why, next } = missing
+    throw new SamovarError('secret-missing', `the secret ${name} is missing: ${why}`, { next })
+  }
   if (target.problem !== null) throw new SamovarError('data-not-covered', target.problem)
   const change = changeBack(outlook, target, before)
+  const own = heldByOwnContainer(change, parts.settings.ownService.container)
+  if (own !== null) throw new SamovarError('update-refused', own)
   const { wanted, body } = orderOf(parts, outlook, change)
   wanted.kind = 'rollback'
   const work = workOf(parts, options, {
     project: loaded.state.host.project,
     root: loaded.root,
     endsByItself: (name) => isWaitedFor(loaded.model, name),
-    secrets: loaded.secrets,
+    secrets: maskOf(loaded),
   })
   parts.journal.writeNote('project', loaded.state.host.project)
   parts.journal.quarantine({
@@ -111,7 +121,7 @@ export async function runLastGood(
     project: loaded.state.host.project,
     root: loaded.root,
     endsByItself: (name) => isWaitedFor(loaded.model, name),
-    secrets: loaded.secrets,
+    secrets: maskOf(loaded),
   })
   options.busy(wanted.intent.members.map((member) => member.service))
   return rollOut(work, wanted, body).finally(() => options.busy([]))
@@ -174,6 +184,7 @@ async function asItWas(parts: Parts, before: Operation): Promise<Before> {
   if (target === undefined) throw gone(before, `it does not name ${before.service}`)
   const lookedAt = parts.now()
   const running = await parts.engine.observe(loaded.state.host.project)
+  await rewriteMounted(parts, { loaded, running })
   const outlook: Outlook = {
     commit: before.commit,
     findings: [],
@@ -213,6 +224,7 @@ function changeBack(outlook: Outlook, target: Target, before: Operation): Change
       },
     ],
     held: null,
+    startsAt: null,
     drift: false,
     current,
     together: null,

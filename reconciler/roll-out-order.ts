@@ -3,15 +3,17 @@ import { configurationTar } from './backup/configuration.ts'
 import { projectNetworks, projectVolumes } from './compose/project-objects.ts'
 import { dataBeforeUpdate } from './data-of.ts'
 import type { Running } from './engine/engine.ts'
-import type { Member, NewOperation, Operation } from './journal/operation.ts'
+import type { HoldIntent, Member, NewOperation, Operation } from './journal/operation.ts'
 import type { Loaded } from './load.ts'
 import { compare, type Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Change } from './plan/change.ts'
 import { restartedWith } from './plan/order.ts'
 import { containerOf, membersOf } from './plan/plan.ts'
+import { requestsToHold } from './plan/requests-to-hold.ts'
 import type { Target } from './plan/target.ts'
 import type { Body } from './rollout/step.ts'
+import { lacksSecret } from './secrets/missing.ts'
 
 const nothingToCheck = { within: 60_000, steady: 0, soak: 0, checks: [] }
 
@@ -25,6 +27,7 @@ export function orderOf(
   change: Change,
 ): { wanted: NewOperation; body: Body } {
   const { targets } = outlook
+  const { missing } = outlook.loaded.resolved
   const main = targets.list.find((target) => target.service === change.service)
   const policy = targets.policies[change.service]
   const before = parts.journal.lastApplied(change.service)
@@ -61,11 +64,12 @@ export function orderOf(
       reasons: change.reasons,
       drift: change.drift,
       ...(data === null ? {} : { data }),
+      ...(main === undefined || change.current === null ? {} : held(outlook, names, data?.stop ?? [])),
     },
   }
   const body: Body = {
     networks: projectNetworks(targets.model).filter((network) => usedBy(outlook, members, network.name)),
-    volumes: projectVolumes(targets.model),
+    volumes: projectVolumes(targets.model).filter((each) => !lacksSecret(each, missing)),
     problem: main?.problem ?? followerProblem(outlook, members),
     configuration: () => configurationOf(parts, outlook.loaded),
     of: (service, imageId, containers) => targets.body(service, imageId, containers),
@@ -152,6 +156,11 @@ function quiescedBy(service: string, outlook: Outlook, others: string[]) {
     .map((target) => containerOf(target.service, outlook.running))
     .filter((each): each is Running => each?.state === 'running')
     .map(revisioned)
+}
+
+function held({ targets }: Outlook, swapped: string[], stopped: string[]): { hold?: HoldIntent } {
+  const hold = requestsToHold({ targets: targets.list, policies: targets.policies, swapped, stopped })
+  return hold === null ? {} : { hold }
 }
 
 const imageOf = ({ image }: Running) => ({ name: image.name, tag: image.tag, digest: image.digest })

@@ -1,8 +1,9 @@
 import { reasonOf, SamovarError, sentenceOf } from './errors.ts'
 import type { Decision, NewOperation, Operation } from './journal/operation.ts'
 import { backUp, prove } from './rollout/back-up.ts'
-import { checkHealth, checkOldHealth, verifyOld } from './rollout/check-health.ts'
+import { checkHealth, checkHeld, checkOldHealth, verifyOld } from './rollout/check-health.ts'
 import { lostInWords } from './rollout/data.ts'
+import { holdNoLonger, holdRequests, isStillHeld, stopsForTheCopy } from './rollout/hold-requests.ts'
 import { resumeMend } from './rollout/mend.ts'
 import { create, isSameImage, preflight } from './rollout/prepare.ts'
 import {
@@ -14,6 +15,7 @@ import {
   swapsItsServer,
 } from './rollout/put-back.ts'
 import { resumeRestore } from './rollout/restore.ts'
+import { resumeJob } from './rollout/run-job.ts'
 import { captureEvidence, finish, quarantine, soak } from './rollout/settle.ts'
 import { type Body, mustStop, onlyOnce, type Step, stepsOf, type Work } from './rollout/step.ts'
 import {
@@ -39,7 +41,12 @@ const mostAttempts = 3
  * service untouched; from there on the old container comes back, on the data that it knows.
  */
 export async function rollOut(work: Work, wanted: NewOperation, body: Body): Promise<Operation> {
-  return carryOut(work, work.journal.beginOperation(wanted, work.now()), body)
+  const operation = work.journal.beginOperation(wanted, work.now())
+  try {
+    return await carryOut(work, operation, body)
+  } finally {
+    await holdNoLonger(work, operation)
+  }
 }
 
 /** Goes on with an operation that a crash or a stop cut short. */
@@ -51,6 +58,7 @@ export async function resume(work: Work, operation: Operation): Promise<Operatio
   if (operation.kind === 'backup') return resumeBackup(work, operation)
   if (operation.kind === 'verify') return resumeVerify(work, operation)
   if (operation.kind === 'restore') return resumeRestore(work, operation)
+  if (operation.kind === 'job') return resumeJob(work, operation)
   if (operation.kind === 'start' || operation.kind === 'remove') {
     if (operation.attempts <= mostAttempts) return resumeMend(work, operation)
     return finish(work, operation, 'untouched', `Samovar was cut short ${mostAttempts} times during this`)
@@ -61,9 +69,15 @@ export async function resume(work: Work, operation: Operation): Promise<Operatio
     decide(work, operation, 'revert', `Samovar was cut short ${mostAttempts} times during this roll-out`)
   } else if (operation.decision === 'revert' && operation.attempts > 2 * mostAttempts) {
     const failed = `${operation.reason}; going back was cut short again and again`
-    return finish(work, operation, 'stuck', `${failed}${halfPutBack(work, operation)}`)
+    finish(work, operation, 'stuck', `${failed}${halfPutBack(work, operation)}`)
+    await holdNoLonger(work, operation)
+    return operation
   }
-  return carryOut(work, operation, null)
+  try {
+    return await carryOut(work, operation, null)
+  } finally {
+    await holdNoLonger(work, operation)
+  }
 }
 
 async function carryOut(work: Work, operation: Operation, body: Body | null): Promise<Operation> {
@@ -75,12 +89,14 @@ async function carryOut(work: Work, operation: Operation, body: Body | null): Pr
         if (isSameImage(work, operation))
           return finish(work, operation, 'applied', 'the same image for this platform: nothing was replaced')
         await step('create', () => create(work, operation, body))
+        if (stopsForTheCopy(operation)) await hold(work, operation, step)
         await step('quiesce', () => quiesce(work, operation))
         if (operation.intent.data !== undefined) {
           await step('back up', () => backUp(work, operation, body.configuration))
           await step('prove backup', () => prove(work, operation))
         }
       }
+      if (body === null || !stopsForTheCopy(operation)) await hold(work, operation, step)
       await step('set aside', () => setAside(work, operation))
       await step('start', () => start(work, operation))
       await step('check health', () => checkHealth(work, operation))
@@ -107,6 +123,7 @@ async function carryOut(work: Work, operation: Operation, body: Body | null): Pr
 async function keep(work: Work, operation: Operation, step: Step): Promise<Operation> {
   try {
     await step('start dependents', () => startQuiesced(work, operation))
+    await letThrough(work, operation, step)
     await step('soak', () => soak(work, operation))
     return finish(work, operation, 'applied', operation.reason)
   } catch (error) {
@@ -124,6 +141,7 @@ async function leave(work: Work, operation: Operation, step: Step): Promise<Oper
     }
     await step('take away', () => removeCandidates(work, operation))
     if (!hasData(operation)) await step('start dependents', () => startQuiesced(work, operation))
+    await letThrough(work, operation, step)
     return finish(work, operation, 'untouched', operation.reason)
   } catch (error) {
     if (mustStop(work, error)) return operation
@@ -135,6 +153,7 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
   const once = onlyOnce(work, operation, step)
   try {
     await step('capture evidence', () => captureEvidence(work, operation))
+    await hold(work, operation, step, 'hold requests again')
     await step('stop new', () => removeCandidates(work, operation))
     const dataToo = mustPutBack(work, operation)
     if (dataToo) await once('put back data', () => putBack(work, operation))
@@ -146,6 +165,7 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     await step('bring back', () => bringBack(work, operation))
     await step('start dependents', () => startQuiesced(work, operation))
     await step('check health again', () => checkOldHealth(work, operation))
+    await letThrough(work, operation, step)
     await step('verify digest', () => verifyOld(work, operation))
     await step('quarantine', () => quarantine(work, operation))
     if (dataToo) await step('put away', () => putAway(work, operation))
@@ -157,6 +177,22 @@ async function revert(work: Work, operation: Operation, step: Step): Promise<Ope
     const failed = `${operation.reason}; going back failed: ${sentenceOf(error)}`
     return finish(work, operation, 'stuck', `${failed}${halfPutBack(work, operation)}`)
   }
+}
+
+/** A step of its own only where a service wishes it. */
+async function hold(
+  work: Work,
+  operation: Operation,
+  step: Step,
+  name: 'hold requests' | 'hold requests again' = 'hold requests',
+): Promise<void> {
+  if (operation.intent.hold === undefined) return
+  await step(name, () => holdRequests(work, operation, name === 'hold requests again'))
+}
+
+/** What was swapped let them through when it answered; here those wait whose services were only stopped meanwhile. */
+async function letThrough(work: Work, operation: Operation, step: Step): Promise<void> {
+  if (isStillHeld(work, operation)) await step('let requests through', () => checkHeld(work, operation))
 }
 
 const hasData = (operation: Operation): boolean => operation.intent.data !== undefined

@@ -3,11 +3,20 @@ import { backUpServices, verifyBackups } from './data-operations.ts'
 import type { Host } from './desired-state.ts'
 import { reasonOf, sentenceOf } from './errors.ts'
 import { inForce } from './in-force.ts'
+import { heldJob, runJobNamed } from './jobs.ts'
 import type { Round } from './journal/data-records.ts'
 import type { Operation } from './journal/operation.ts'
 import type { Memory } from './look.ts'
 import type { Parts } from './parts.ts'
-import { judgeRounds, type LastRound, type RoundName, type Schedule } from './plan/rounds.ts'
+import {
+  judgeRounds,
+  type LastRound,
+  type RoundName,
+  roundOfJob,
+  type Schedule,
+  type Schedules,
+  schedulesIn,
+} from './plan/rounds.ts'
 import { pruneBackups } from './prune-backups.ts'
 import type { PassOptions } from './work.ts'
 
@@ -33,9 +42,7 @@ export function alarmClock(ring: (round: RoundName) => void, stopping: AbortSign
     if (wanted === set || stopping.aborted) return
     set = wanted
     stop()
-    for (const name of ['backup', 'verify'] as const) {
-      const wish = schedules[name]
-      if (wish === null) continue
+    for (const [name, wish] of schedulesIn(schedules)) {
       const task = schedule(wish.expression, () => ring(name), { timezone: wish.timezone })
       // The machine slept, or was too busy at the very second: late is better than with the next poll.
       task.on('execution:missed', () => ring(name))
@@ -59,11 +66,17 @@ export async function roundsThatAreDue(
   const loaded = await inForce(parts, memory).catch(() => null)
   if (loaded === null) return []
   const { host } = loaded.state
+  for (const { name } of journal.rounds()) {
+    const job = jobOf(name)
+    if (job !== null && host.jobs[job] === undefined) journal.forgetRound(name)
+  }
   const rounds = new Map(journal.rounds().map((each) => [each.name, each]))
   const last = new Map([...rounds].map(([name, each]) => [name, lastOf(each)]))
   const operations: Operation[] = []
   for (const { name, verdict, dueAt, schedule: by } of judgeRounds(schedulesOf(host), last, now())) {
     if (options.stopping.aborted) break
+    // What a person holds is made up once when it goes on.
+    if (verdict === 'due' && isHeld(name, host, journal.paused())) continue
     const before = rounds.get(name)
     const again = before !== undefined && wasCut(before) && before.dueAt === dueAt
     journal.beginRound({ name, dueAt, schedule: by }, { now: now(), again })
@@ -81,6 +94,14 @@ export async function roundsThatAreDue(
 /** Killed, or told to stop, in the middle: it is made up once, not again and again. */
 const wasCut = ({ finishedAt, result }: Round): boolean => finishedAt === null && result !== 'again'
 
+/** The job of a round, or null. */
+const jobOf = (name: string): string | null => (name.startsWith('job ') ? name.slice('job '.length) : null)
+
+function isHeld(name: RoundName, host: Host, paused: string[]): boolean {
+  const job = host.jobs[jobOf(name) ?? '']
+  return job !== undefined && heldJob(paused, job) !== null
+}
+
 const lastOf = (last: Round): LastRound => ({
   dueAt: last.dueAt,
   schedule: last.schedule,
@@ -94,9 +115,10 @@ async function round(
 ): Promise<{ operations: Operation[]; result: string | null }> {
   const { stopping } = asked.options
   try {
-    const operations =
-      name === 'verify' ? await verifyBackups(asked, null, 2) : await backUpServices(asked, [], 'scheduled')
-    if (stopping.aborted) return { operations, result: null }
+    const operations = await work(name, asked)
+    // A newer commit that cuts a job short may be its fix, and the moment is not lost for it.
+    if (stopping.aborted || operations.some((each) => each.intent.job?.cutShort === true))
+      return { operations, result: null }
     const bad = operations.filter((each) => each.result !== 'applied')
     if (bad.length > 0)
       return { operations, result: `not good: ${bad.map((each) => each.service).join(', ')}` }
@@ -106,6 +128,15 @@ async function round(
   } catch (error) {
     return { operations: [], result: stopping.aborted ? null : `failed: ${reasonOf(error)}` }
   }
+}
+
+async function work(
+  name: RoundName,
+  asked: { parts: Parts; memory: Memory; options: PassOptions },
+): Promise<Operation[]> {
+  const job = jobOf(name)
+  if (job !== null) return [await runJobNamed(asked, job, false)]
+  return name === 'verify' ? verifyBackups(asked, null, 2) : backUpServices(asked, [], 'scheduled')
 }
 
 /** The backup itself was good: that an old one could not be removed is a matter of its own. */
@@ -119,10 +150,16 @@ async function pruneProblem({ parts, memory }: { parts: Parts; memory: Memory })
   }
 }
 
-function schedulesOf(host: Host | undefined): Record<RoundName, Schedule | null> {
+function schedulesOf(host: Host | undefined): Schedules {
   const read = (expression: string | null | undefined): Schedule | null =>
     host === undefined || expression === null || expression === undefined
       ? null
       : { expression, timezone: host.timezone }
-  return { backup: read(host?.backup?.schedule), verify: read(host?.backup?.verify) }
+  return {
+    backup: read(host?.backup?.schedule),
+    verify: read(host?.backup?.verify),
+    ...Object.fromEntries(
+      Object.entries(host?.jobs ?? {}).map(([name, job]) => [roundOfJob(name), read(job.schedule)]),
+    ),
+  }
 }

@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { parseDuration } from './desired-state/quantities.ts'
 import { SamovarError } from './errors.ts'
+import { type MailAddress, type MailRoute, readMailAddress, readMailRoute } from './notify/mail-route.ts'
+import { type OwnService, ownServiceOf } from './self-update/own-service.ts'
 
 /** A value that prints as `***` wherever it goes; only `reveal` gives it. */
 export type Secret = { reveal(): string }
@@ -17,7 +19,11 @@ export type Settings = {
   directory: string
   /** Absolute. */
   stateDir: string
+  /** Where containers find their secrets; best on a tmpfs. Absolute. */
+  secretsDir: string
   listen: { host: string; port: number }
+  /** Folder that the proxy mounts and looks in whether requests are to be held. Absolute. */
+  holdDir: string
   giteaUrl: string | null
   giteaToken: Secret | null
   /** For `bootstrap` only: an administrator of Gitea, whose tokens would not do. */
@@ -33,6 +39,8 @@ export type Settings = {
   /** Where people reach the HTTP server of Samovar, without a slash at its end; null: links to it are left out. */
   publicUrl: string | null
   dockerHost: string | undefined
+  /** How mail leaves the host, and from whom; null: no mail is sent. */
+  mail: { route: MailRoute; from: MailAddress } | null
   /** Address of another S3 server than AWS, or null. */
   s3Endpoint: string | null
   /** 32 bytes: parts of backups are encrypted with it when it is there. */
@@ -40,6 +48,8 @@ export type Settings = {
   /** Milliseconds without any progress after which a store counts as failed. */
   storeTimeoutMs: number
   logLevel: LogLevel
+  /** How Samovar itself is installed and started. */
+  ownService: OwnService
   /** For the programs Samovar runs: Git picks PATH, proxies and certificates from it. */
   environment: Record<string, string | undefined>
   /** For `env:NAME` references in host.yaml. */
@@ -98,6 +108,8 @@ export function readSettings(
     branch: text('SAMOVAR_BRANCH', 'main'),
     directory: text('SAMOVAR_DIRECTORY', 'desired-state'),
     stateDir,
+    secretsDir: resolve(text('SAMOVAR_SECRETS_DIR', join(stateDir, 'secrets'))),
+    holdDir: resolve(text('SAMOVAR_HOLD_DIR', join(stateDir, 'hold'))),
     listen: listenOf(text('SAMOVAR_LISTEN', '127.0.0.1:9797'), problems),
     giteaUrl: giteaUrl === '' ? null : giteaUrl.replace(/\/+$/, ''),
     giteaToken: madeSecret('SAMOVAR_GITEA_TOKEN'),
@@ -110,17 +122,25 @@ export function readSettings(
     webhookSecret: madeSecret('SAMOVAR_WEBHOOK_SECRET'),
     diunToken: secret('SAMOVAR_DIUN_TOKEN'),
     publicUrl: publicUrl === '' ? null : publicUrl,
+    mail: mailOf(environment, problems),
     dockerHost: environment['DOCKER_HOST'] || undefined,
     s3Endpoint: s3Endpoint === '' ? null : s3Endpoint,
     backupKey: backupKeyOf(secret('SAMOVAR_BACKUP_KEY'), problems),
     storeTimeoutMs: storeTimeoutOf(text('SAMOVAR_STORE_TIMEOUT', '60s'), problems),
     logLevel: levelOf(text('LOG_LEVEL', 'info'), problems),
+    ownService: ownServiceOf(environment),
     environment,
     lookup: (name) => environment[name],
   }
   if (problems.length > 0) throw new SamovarError('settings-invalid', problems.join('\n'))
   return settings
 }
+
+/** What this process was started with, over values from elsewhere. */
+export const environmentOver = (values: Record<string, string>): Record<string, string | undefined> => ({
+  ...values,
+  ...process.env,
+})
 
 /** Absolute. Asked for by itself before anything else is loaded. */
 export const stateFolder = (environment: Record<string, string | undefined> = process.env): string =>
@@ -162,6 +182,43 @@ function adminOf(
   if (user !== '' && !isTold) problems.push(`SAMOVAR_GITEA_ADMIN_USER is set, but ${name} (or _FILE) is not`)
   if (password) problems.push(`${name} (or _FILE) is set, but SAMOVAR_GITEA_ADMIN_USER is not`)
   return null
+}
+
+/** SMTP_URL and SMTP_FROM belong together. */
+function mailOf(environment: Record<string, string | undefined>, problems: string[]): Settings['mail'] {
+  const before = problems.length
+  const url = secretText(environment, 'SMTP_URL', problems)
+  const from = environment['SMTP_FROM'] || undefined
+  if (url === undefined) {
+    if (from !== undefined && problems.length === before)
+      problems.push('SMTP_FROM is set, but SMTP_URL (or _FILE) is not')
+    return null
+  }
+  const address = readMailAddress(from ?? '')
+  if (address === null)
+    problems.push(
+      from === undefined
+        ? 'SMTP_URL is set, but SMTP_FROM is not; expected the address that mails come from'
+        : `SMTP_FROM is "${from}"; expected an address such as samovar@example.com or Samovar <samovar@example.com>`,
+    )
+  const awsKey = url.startsWith('ses+smtp:') ? awsKeyOf(environment, problems) : null
+  const route = readMailRoute(url, {
+    awsKey,
+    isTemporary: Boolean(environment['AWS_SESSION_TOKEN']),
+    sesEndpoint: environment['SAMOVAR_SES_ENDPOINT'] || null,
+    hide: secretOf,
+  })
+  if ('problem' in route) problems.push(route.problem)
+  return 'problem' in route || address === null ? null : { route, from: address }
+}
+
+function awsKeyOf(
+  environment: Record<string, string | undefined>,
+  problems: string[],
+): { id: string; secret: string } | null {
+  const id = environment['AWS_ACCESS_KEY_ID']
+  const secret = secretText(environment, 'AWS_SECRET_ACCESS_KEY', problems)
+  return id && secret ? { id, secret } : null
 }
 
 /** Base64 or hexadecimal of 32 bytes, as `openssl rand -base64 32` prints them. */

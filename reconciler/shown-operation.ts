@@ -59,7 +59,7 @@ export function operationLines(painter: Painter, operation: Operation, steps: St
   ]
   const width = Math.max(0, ...steps.map((step) => step.name.length))
   return [
-    `${whatInWords(painter, operation)}: ${painter.paint(resultColours[result], result)}`,
+    `${whatInWords(painter, operation)}: ${painter.paint(resultColours[result], resultInWords(operation))}`,
     ...facts.filter(([, value]) => value !== '').map(([name, value]) => `  ${name.padEnd(9)}  ${value}`),
     '',
     ...steps.flatMap((step) => stepLines(painter, step, width)),
@@ -76,6 +76,12 @@ function stepLines(painter: Painter, step: Step, width: number): string[] {
     `  ${started}  ${step.name.padEnd(width)}  ${time.padStart(8)}${mark}  ${first}`.trimEnd(),
     ...more.map((line) => `  ${' '.repeat(10 + width)}            ${painter.paint('dim', line)}`),
   ]
+}
+
+/** A job succeeds or fails; nothing of a service is replaced by it. */
+export function resultInWords({ kind, result }: Pick<Operation, 'kind' | 'result'>): string {
+  if (kind !== 'job') return result
+  return result === 'applied' ? 'succeeded' : result === 'running' ? result : 'failed'
 }
 
 /** What of it a person wants to know beside its steps. */
@@ -106,6 +112,7 @@ function changeInWords(operation: Operation): string {
   if (kind === 'verify') return `${backup} at level ${intent.level ?? 1}`
   if (kind === 'restore') return `from ${backup}`
   if (kind === 'backup') return backup
+  if (kind === 'job') return intent.job?.name ?? ''
   if (to === null) return versionInWords(from)
   return from === null || (from.tag === to.tag && from.digest === to.digest)
     ? versionInWords(to)

@@ -1,11 +1,13 @@
 import type { Finding } from './desired-state.ts'
 import type { Running } from './engine/engine.ts'
+import type { JobStatus } from './job-status.ts'
 import type { Dirty } from './journal/data-records.ts'
 import type { OperationKind } from './journal/operation.ts'
 import type { Quarantine } from './journal/standing.ts'
 import type { Change } from './plan/change.ts'
 import { containerOf, type Plan } from './plan/plan.ts'
 import type { Target } from './plan/target.ts'
+import { isSecretChange } from './secrets/changed.ts'
 
 /** Times in these documents are ISO 8601 in UTC. Other programs read them: fields are added, never renamed. */
 export type Status = {
@@ -14,6 +16,7 @@ export type Status = {
   commit: string | null
   lastPass: string | null
   services: ServiceStatus[]
+  jobs: JobStatus[]
   /** All of it in one sentence. */
   summary: string
   problems: Problem[]
@@ -25,6 +28,16 @@ export type Status = {
   daemon: { pid: number; what: string; since: string } | null
   /** What waits to be said to Gitea; `problem` is null as long as nothing failed. */
   outbox: { waiting: number; since: string | null; problem: string | null }
+  /** What people are to be told; the counts are of the whole life of the journal. */
+  notifications: {
+    waiting: number
+    since: string | null
+    problem: string | null
+    lastSent: string | null
+    sent: number
+    failed: number
+    givenUp: number
+  }
 }
 
 export type Problem = { about: string; message: string; next: string }
@@ -36,6 +49,8 @@ export type ServiceStatus = {
   state: 'idle' | 'rolling-out' | 'held' | 'quarantined' | 'stuck' | 'paused'
   /** Empty when there is nothing to say. */
   reason: string
+  /** When what is held starts by itself; null when it is not held, or nobody knows. */
+  startsAt: string | null
   /** The operation that works on it now, or was cut short while it did. */
   operation: { id: string; kind: OperationKind; step: string } | null
   desired: { image: string; tag: string; digest: string }
@@ -91,6 +106,7 @@ function statusOf(
       health: healthOf(current),
       state: stateOf(target, change, about.standing),
       reason: reasonOf(target, change, current),
+      startsAt: change.startsAt === null ? null : new Date(change.startsAt).toISOString(),
       operation: null,
       desired: { image: name, tag, digest },
       running:
@@ -116,11 +132,11 @@ export function withStanding(status: ServiceStatus, standing: StatusStanding): S
   const working = standing.atWork.get(status.name)
   if (working !== undefined) {
     const { words, ...operation } = working
-    return { ...status, state: workingState(status, working), reason: words, operation }
+    return { ...status, state: workingState(status, working), reason: words, startsAt: null, operation }
   }
   const half = standing.dirty.find((each) => each.service === status.name)
   const idle = { ...status, operation: null }
-  return half === undefined ? idle : { ...idle, state: 'stuck', reason: halfRestored(half) }
+  return half === undefined ? idle : { ...idle, state: 'stuck', reason: halfRestored(half), startsAt: null }
 }
 
 const workingState = (status: ServiceStatus, { kind }: AtWork): ServiceStatus['state'] =>
@@ -154,7 +170,9 @@ function reasonOf(target: Target, change: Change, current: Running | null): stri
 }
 
 export const reasonInWords = (reason: { field: string; before: string; after: string }): string =>
-  `${reason.field} ${reason.before || 'nothing'} -> ${reason.after || 'nothing'}`
+  isSecretChange(reason)
+    ? `${reason.field} changed`
+    : `${reason.field} ${reason.before || 'nothing'} -> ${reason.after || 'nothing'}`
 
 function healthOf(current: Running | null): ServiceStatus['health'] {
   if (current === null) return 'stopped'

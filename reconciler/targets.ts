@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { secretFieldsOf } from './compose/configuration-differences.ts'
 import { containerBody } from './compose/container-body.ts'
 import { type ComposeModel, documentOf } from './compose/model.ts'
-import { allMountedSources } from './compose/mounted-sources.ts'
+import { allMountedSources, type MountedSource, mountedSources } from './compose/mounted-sources.ts'
 import { renderedModel } from './compose/rendered-model.ts'
 import {
   containerName,
@@ -16,6 +16,7 @@ import {
 import { type ComposeCommand, configHashes } from './compose-config.ts'
 import { composeFilePath } from './compose-file.ts'
 import { dataProblem } from './data-of.ts'
+import type { MissingSecret } from './desired-state/variables.ts'
 import type { ServicePolicy } from './desired-state.ts'
 import type { ContainerBody } from './engine/container-body.ts'
 import { type Engine, samovarLabels } from './engine/engine.ts'
@@ -26,12 +27,21 @@ import type { Loaded } from './load.ts'
 import { addressed, materialise } from './mounted-files.ts'
 import { type Pinned, pinnedImages, referenceOf } from './pinned-images.ts'
 import type { Target } from './plan/target.ts'
+import { secretsIn } from './secrets/changed.ts'
+import { lacksSecret, missingFor, missingSecretProblem } from './secrets/missing.ts'
+import { writeSecret } from './secrets/secret-files.ts'
 
 /** The services of one commit on this engine, and the making of their containers. */
 export type Targets = {
   list: Target[]
   policies: Record<string, ServicePolicy>
   model: ComposeModel
+  /** Secrets that host.yaml names and this host does not have; the services that use them have a problem. */
+  missing: readonly MissingSecret[]
+  /** Services that cannot be made since a secret is missing. */
+  lacking: ReadonlySet<string>
+  /** Writes what containers find their secrets in where it is not there any more. */
+  writeSecrets(): Promise<void>
   /** The container that a service would be made with now. */
   body(service: string, imageId: string, containers: Record<string, string>): Promise<ContainerBody>
 }
@@ -41,6 +51,7 @@ type TargetParts = {
   compose: ComposeCommand
   journal: Journal
   stateDir: string
+  secretsDir: string
   now: () => number
 }
 
@@ -56,12 +67,20 @@ export async function targetsOf(
   loaded: Loaded,
   onPaper?: { images: Map<string, Pinned> },
 ): Promise<Targets> {
-  const { engine, journal, stateDir } = parts
+  const { engine, journal, stateDir, secretsDir } = parts
+  const { missing, values } = loaded.resolved
   const images = onPaper?.images ?? (await pinnedImages(parts, loaded))
   const key = hostKey(stateDir)
-  const place = { directory: loaded.root, stateDir, key }
+  const place = { directory: loaded.root, stateDir, secretsDir, key }
   const sources = allMountedSources(loaded.model)
-  const mounted = await (onPaper === undefined ? materialise(sources, place) : addressed(sources, place))
+  // What waits for a secret is not written with something else in place of it.
+  const isWritten = (each: MountedSource): boolean => onPaper === undefined && !lacksSecret(each, missing)
+  const written = sources.filter(isWritten)
+  const others = sources.filter((each) => !isWritten(each))
+  const mounted = {
+    ...(await addressed(others, place)),
+    ...(onPaper === undefined ? await materialise(written, place) : {}),
+  }
   const pins = Object.fromEntries(
     [...images].map(([service, { image }]) => [service, { image: referenceOf(image) }]),
   )
@@ -80,7 +99,7 @@ export async function targetsOf(
     const policy = loaded.state.services[service] as ServicePolicy
     const shares = sharedServices(model, service)
     const placeholders = Object.fromEntries(shares.map((name) => [name, `service:${name}`]))
-    let problem = found?.problem ?? dataProblem(loaded, service)
+    let problem = missingSecretProblem(loaded, service) ?? found?.problem ?? dataProblem(loaded, service)
     let configuration = ''
     try {
       const body = bodyWith(service, { imageId: '', configHash: '', containers: placeholders })
@@ -108,6 +127,13 @@ export async function targetsOf(
     list,
     policies: loaded.state.services,
     model,
+    missing,
+    lacking: new Set(
+      Object.keys(loaded.model.services).filter((service) => missingFor(loaded, service).length > 0),
+    ),
+    async writeSecrets() {
+      for (const source of written) if ('content' in source.from) await writeSecret(source, place)
+    },
     async body(service, imageId, all) {
       const shares = sharedServices(model, service)
       const containers = Object.fromEntries(Object.entries(all).filter(([name]) => shares.includes(name)))
@@ -116,6 +142,8 @@ export async function targetsOf(
       body.Labels[samovarLabels.configuration] = configurations.get(service) ?? ''
       const secretFields = secretFieldsOf(body, loaded.secrets)
       if (secretFields.length > 0) body.Labels[samovarLabels.secretFields] = secretFields.join(',')
+      const secrets = secretsIn([body, mountedSources(loaded.model, service)], { values, key })
+      if (secrets !== '') body.Labels[samovarLabels.secrets] = secrets
       body.Labels[samovarLabels.image] = pins[service]?.image ?? ''
       return body
     },

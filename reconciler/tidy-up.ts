@@ -4,6 +4,7 @@ import { removeUnusedMountedFiles } from './mounted-files-in-use.ts'
 import type { Parts } from './parts.ts'
 import { imagesToDrop } from './plan/images-to-drop.ts'
 import { isParked } from './plan/target.ts'
+import { removeUnusedSecrets } from './secrets/secret-files.ts'
 
 /**
  * What may go after a pass: containers whose soak is over, images nobody uses and nobody could go back to, checkouts
@@ -34,11 +35,11 @@ export async function tidyUp(parts: Parts, outlook: Outlook): Promise<string[]> 
     if (await engine.dropImage(image)) journal.forgetImage(image.digest)
   }
   await writeComposeFile(parts.settings.stateDir, outlook.targets, outlook.plan)
-  await removeUnusedMountedFiles(parts.settings.stateDir, {
-    running: outlook.running,
-    wanted: JSON.stringify(outlook.targets.model),
-    now: now(),
-  })
+  const wanted = JSON.stringify(outlook.targets.model)
+  await removeUnusedMountedFiles(parts.settings.stateDir, { running: outlook.running, wanted, now: now() })
+  const left = outlook.running.filter((each) => !discarded.includes(each.instance))
+  const mounts = left.flatMap((each) => each.mounts)
+  await removeUnusedSecrets(parts.settings.secretsDir, { mounts, wanted, now: now() })
   await parts.source.keepOnly([outlook.commit])
   journal.forgetOld(now(), new Set(outlook.running.map((each) => each.instance)))
   return discarded

@@ -1,7 +1,6 @@
 import type { CommitStatus } from './gitea/forge.ts'
 import { durationInWords } from './health/clock.ts'
-import { isAboutData } from './journal/data-records.ts'
-import type { Operation } from './journal/operation.ts'
+import { isRollOut, type Operation } from './journal/operation.ts'
 import type { Change } from './plan/change.ts'
 import type { Plan } from './plan/plan.ts'
 import type { PassReport } from './reconcile.ts'
@@ -39,7 +38,7 @@ export function saidOfEnd(operation: Operation, links: Links): Said | null {
     case 'stuck':
       return saidOf(
         operation,
-        { state: 'error', description: `stuck, a person must look (docs/operating.md): ${reason}` },
+        { state: 'error', description: `stuck, a person must look (docs/operations.md): ${reason}` },
         links,
       )
     case 'running':
@@ -98,9 +97,9 @@ function hostStatus(changes: Change[], held: Change[], broken: ReadonlySet<strin
 
 const names = (changes: Change[]): string => changes.map((change) => change.service).join(', ')
 
-/** Backups are nobody's commit, and what drifted was mended without one. */
+/** Backups and jobs are nobody's commit, and what drifted was mended without one. */
 const isOfCommit = (operation: Operation): boolean =>
-  !isAboutData(operation) && operation.kind !== 'rollback' && !operation.intent.drift
+  isRollOut(operation) && operation.kind !== 'rollback' && !operation.intent.drift
 
 function saidOf(
   operation: Operation,

@@ -2,6 +2,7 @@ import type { Operation } from './journal/operation.ts'
 import type { Outlook } from './look.ts'
 import type { Parts } from './parts.ts'
 import type { Progress, Work } from './rollout/step.ts'
+import { formsOf } from './secrets/forms.ts'
 
 export type PassOptions = {
   /** Only these services; all when empty. */
@@ -15,6 +16,8 @@ export type PassOptions = {
   progress: Progress
   /** The services that are worked on from now on, so that our own doings are not taken for drift. */
   busy: (services: string[]) => void
+  /** The stack is brought up for the first time: what never ran before is not judged through its neighbours yet. */
+  isFirstStart?: boolean
   /** Called after each look, so that others know what was seen without looking themselves. */
   looked?: (outlook: Outlook) => void
   /** Called as soon as an operation has ended, or was cut. */
@@ -37,6 +40,8 @@ export function workOf(parts: Parts, options: PassOptions, about: About): Work {
     stopping: options.stopping,
     progress: maskedProgress(options.progress, secrets ?? new Set()),
     secretsKnown: secrets !== null,
+    holdDir: parts.settings.holdDir,
+    isFirstStart: options.isFirstStart === true,
     mask: (text) => masked(text, secrets ?? new Set()),
     ...rest,
   }
@@ -54,7 +59,7 @@ function maskedProgress(progress: Progress, secrets: ReadonlySet<string>): Progr
 export function masked(text: string, secrets: ReadonlySet<string>): string {
   let result = text
   // The longest first: one secret may be the beginning of another.
-  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length))
-    if (secret !== '') result = result.replaceAll(secret, '***')
+  const forms = [...secrets].flatMap(formsOf).toSorted((a, b) => b.length - a.length)
+  for (const form of forms) result = result.replaceAll(form, '***')
   return result
 }

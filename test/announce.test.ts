@@ -68,6 +68,7 @@ const outlook = (commit: string): Outlook => {
   const targets = [target()]
   return {
     commit,
+    loaded: { state: { host: { name: 'host.example.com', timezone: 'UTC', jobs: {}, notify: [] } } },
     plan: plan({ commit }),
     considered: {
       commit,

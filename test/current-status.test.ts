@@ -12,6 +12,7 @@ const seen = (name: string): ServiceStatus => ({
   health: 'healthy',
   state: 'idle',
   reason: '',
+  startsAt: null,
   operation: null,
   desired: { image: name, tag: '1', digest: 'sha256:1' },
   running: null,
@@ -37,12 +38,12 @@ const statusOf = (
 const outlook = {
   commit: 'c'.repeat(40),
   lookedAt: 12_000,
-  loaded: { state: { host: { name: 'host' } } },
+  loaded: { state: { host: { name: 'host', timezone: 'UTC', jobs: {} } } },
   running: [],
   targets: {
     list: [{ service: 'gitea', image: { name: 'gitea', tag: '2', digest: 'sha256:2' }, problem: null }],
   },
-  plan: { changes: [{ service: 'gitea', action: 'replace', reasons: [], held: null }] },
+  plan: { changes: [{ service: 'gitea', action: 'replace', reasons: [], held: null, startsAt: null }] },
 } as unknown as Outlook
 
 test('a stuck backup is no stuck roll-out, and a good one does not hide a stuck roll-out', async () => {

@@ -8,7 +8,8 @@ import { realClock } from '../reconciler/health/clock.ts'
 import type { Operation } from '../reconciler/journal/operation.ts'
 import { openJournal } from '../reconciler/journal.ts'
 import { type Loop, type LoopTold, makeLoop } from '../reconciler/loop.ts'
-import type { Parts } from '../reconciler/parts.ts'
+import { notifiersOf, type Parts } from '../reconciler/parts.ts'
+import { openSecrets } from '../reconciler/secrets/secrets.ts'
 import { readSettings } from '../reconciler/settings.ts'
 import { type GitServer, startGitServer } from './rig/git-server.ts'
 import { tempFolder } from './rig/temp-folder.ts'
@@ -64,7 +65,9 @@ async function startLoop(poll = '1h'): Promise<Stage> {
     source,
     journal,
     backups: { key: null, open: async () => [] },
+    secrets: openSecrets(state.path),
     forge: null,
+    notifiers: notifiersOf({ mail: null }),
     clock: realClock,
     now: Date.now,
     close: async () => journal.close(),
@@ -137,6 +140,24 @@ test('our own doings never set off another pass', async () => {
   await applied(stage, '1.1.0')
   await stage.quiet()
   expect(stage.seen.begun).toEqual(['start', 'webhook'])
+})
+
+test('what a window holds starts at its moment, without waiting for the poll', async () => {
+  await using stage = await startLoop()
+  await applied(stage, '1.0.0')
+  await stage.git.commit('host', {
+    'desired-state/host.yaml':
+      'name: host\nproject: loop\ncompose: [compose.yaml]\npoll: 1h\nwindows: { frozen: { opens: "0 8 * * *", for: 23h, kind: deny } }\n',
+  })
+  await stage.commit('1.1.0')
+  const shift = Date.parse('2026-11-28T06:59:55Z') - Date.now()
+  stage.parts.now = () => Date.now() + shift
+  stage.loop.trigger('webhook')
+  const held = () => stage.loop.state.outlook?.plan.changes[0]?.held
+  await until('it is held', () => held()?.includes('denies changes until Sat 2026-11-28 07:00'), { withinMs })
+  expect(stage.seen.ended.map((each) => each.to?.tag)).toEqual(['1.0.0'])
+  await applied(stage, '1.1.0')
+  expect(stage.seen.ended.at(-1)?.startedAt).toBeGreaterThanOrEqual(Date.parse('2026-11-28T07:00:00Z'))
 })
 
 test('triggers during a pass make one more, not one each', async () => {

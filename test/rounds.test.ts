@@ -54,6 +54,23 @@ describe('the alarm clock', () => {
     clock.stop()
   })
 
+  test('jobs ring too, each by its name', async () => {
+    const clock = listen()
+    const jobs = hostOf({
+      name: 'git.example.com',
+      project: 'gitea',
+      compose: ['compose.yaml'],
+      jobs: {
+        renew: { schedule: '30 21 * * *', run: { service: 'certbot' } },
+        tidy: { schedule: '30 22 * * *', run: { service: 'tidy' } },
+      },
+    })
+    clock.set(jobs)
+    expect(await clock.after(2)).toEqual(['job renew'])
+    expect(await clock.after(1)).toEqual(['job tidy'])
+    clock.stop()
+  })
+
   test('does not keep the process alive when the daemon ends', async () => {
     const clock = listen()
     clock.set(host({ schedule: '0 2 * * *', verify: '0 5 * * 0' }))

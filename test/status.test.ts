@@ -47,6 +47,7 @@ const change = (service: string, other: Partial<Change> = {}): Change => ({
   action: 'none',
   reasons: [],
   held: null,
+  startsAt: null,
   drift: false,
   current: null,
   together: null,
@@ -86,6 +87,7 @@ describe('how a service stands', () => {
       health: 'healthy',
       state: 'idle',
       reason: '',
+      startsAt: null,
       operation: null,
       desired: { image: 'web', tag: '1.1.0', digest: digest('b') },
       running: {
@@ -114,6 +116,7 @@ describe('how a service stands', () => {
       configuration: 'configuration',
       operation: '',
       reason: '',
+      startsAt: null,
       at: 0,
     }
     expect(statusOf({ change: held })).toMatchObject({ state: 'held', reason: 'because' })

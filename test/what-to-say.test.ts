@@ -50,7 +50,7 @@ describe('a commit is told', () => {
 
   test.each([
     ['untouched', 'failure', /^not rolled out: the pull failed/],
-    ['stuck', 'error', /^stuck, a person must look \(docs\/operating\.md\): the pull failed/],
+    ['stuck', 'error', /^stuck, a person must look \(docs\/operations\.md\): the pull failed/],
     ['running', null, null],
   ] as const)('that it is %s', async (result, state, words) => {
     const operation: Operation = { ...(await good()), result, reason: 'the pull failed' }

@@ -3,6 +3,7 @@ import { rememberPass } from '../current-status.ts'
 import { SamovarError } from '../errors.ts'
 import { lockOwner, takeLock } from '../journal/lock.ts'
 import { newMemory, type Outlook } from '../look.ts'
+import { notifyBriefly } from '../notify-work.ts'
 import { type Outcome, outcomeOf } from '../outcome.ts'
 import { buildParts, openState } from '../parts.ts'
 import { pass } from '../reconcile.ts'
@@ -86,20 +87,26 @@ async function here(settings: Settings, { names, now, console }: Wanted): Promis
     const report = await pass(parts, memory, announcing(parts, options))
     rememberPass(parts, report, outlook)
     announcePass(parts, report)
-    const said = await deliverBriefly(parts, { memory, stopping: stop.signal, longest: 10_000 })
-    if (said !== null && said.waiting > 0) tellWaiting(console, said)
+    const brief = { memory, stopping: stop.signal, longest: 10_000 }
+    const [said, told] = await Promise.all([deliverBriefly(parts, brief), notifyBriefly(parts, brief)])
+    if (said !== null && said.waiting > 0) tellWaiting(console, 'gitea', said)
+    if (told.waiting > 0) tellWaiting(console, 'notify', told)
     return outcomeOf(report, names)
   } finally {
     await parts.close()
   }
 }
 
-/** What could not be said to Gitea is not lost, so this is no failure of the pass. */
-function tellWaiting(console: Console, { waiting, problem }: { waiting: number; problem: string }): void {
+/** What could not be said to Gitea or to people is not lost, so this is no failure of the pass. */
+export function tellWaiting(
+  console: Console,
+  whom: 'gitea' | 'notify',
+  { waiting, problem }: { waiting: number; problem: string },
+): void {
   const { sentence, next } = sentenceAndNext(problem)
   const messages = waiting === 1 ? '1 message waits' : `${waiting} messages wait`
   const why = sentence === '' ? '' : `: ${printable(sentence)}`
-  console.problem(`${console.paint('yellow', 'gitea:')} ${messages} to be delivered${why}`)
+  console.problem(`${console.paint('yellow', `${whom}:`)} ${messages} to be delivered${why}`)
   console.problem(`  next: ${next ?? 'the daemon, or the next samovar apply, delivers them'}`)
 }
 

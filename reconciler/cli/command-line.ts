@@ -9,13 +9,17 @@ import { type Console, openConsole } from './console.ts'
 import { doctorVerb } from './doctor.ts'
 import { historyVerb, showVerb } from './history.ts'
 import { pauseVerb, resumeVerb, retryVerb } from './hold.ts'
+import { jobsVerb, jobVerb } from './job.ts'
+import { notifyVerb } from './notify.ts'
 import { planVerb } from './plan.ts'
 import { pruneVerb } from './prune.ts'
 import { renderVerb } from './render.ts'
 import { restoreVerb } from './restore.ts'
 import { rollbackVerb } from './rollback.ts'
 import { runVerb } from './run.ts'
+import { selfUpdateVerb } from './self-update.ts'
 import { statusVerb } from './status.ts'
+import { upVerb } from './up.ts'
 import { validateVerb } from './validate.ts'
 import { type ExitCode, exit, helpOf, type Verb } from './verb.ts'
 import { verifyVerb } from './verify.ts'
@@ -33,13 +37,18 @@ const verbs: Verb[] = [
   backupVerb,
   verifyVerb,
   restoreVerb,
+  jobsVerb,
+  jobVerb,
   rollbackVerb,
   retryVerb,
   pauseVerb,
   resumeVerb,
+  upVerb,
   bootstrapVerb,
+  notifyVerb,
   renderVerb,
   doctorVerb,
+  selfUpdateVerb,
 ]
 
 const help = (): string => {

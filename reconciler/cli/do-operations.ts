@@ -1,10 +1,15 @@
+import { inForce } from '../in-force.ts'
 import { lockOwner, takeLock } from '../journal/lock.ts'
 import type { Operation } from '../journal/operation.ts'
 import { type Memory, newMemory } from '../look.ts'
+import { rememberAudience } from '../notify/recipients.ts'
+import { notifyBriefly } from '../notify-work.ts'
 import { type Outcome, outcomeOfOperations } from '../outcome.ts'
 import { buildParts, openState, type Parts } from '../parts.ts'
 import type { Settings } from '../settings.ts'
+import { tellingPeople } from '../tell-people.ts'
 import type { PassOptions } from '../work.ts'
+import { tellWaiting } from './apply.ts'
 import { askDaemon, type Wish } from './ask-daemon.ts'
 import type { Console } from './console.ts'
 import { endLines, screenProgress } from './progress.ts'
@@ -40,7 +45,14 @@ export async function doOperations(
   using progress = screenProgress(console)
   const options = passOptions(console, stop.signal, progress)
   try {
-    return outcomeOfOperations(await here({ parts, memory: newMemory(), options }))
+    const memory = newMemory()
+    // Who is told stands in host.yaml, which none of these looks at by itself; without a good one nobody is.
+    const loaded = await inForce(parts, memory).catch(() => null)
+    if (loaded !== null) rememberAudience(parts.journal, loaded.state.host, parts.now())
+    const operations = await here({ parts, memory, options: tellingPeople(parts, options) })
+    const told = await notifyBriefly(parts, { memory, stopping: stop.signal, longest: 10_000 })
+    if (told.waiting > 0) tellWaiting(console, 'notify', told)
+    return outcomeOfOperations(operations)
   } finally {
     await parts.close()
   }

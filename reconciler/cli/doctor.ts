@@ -10,7 +10,7 @@ export const doctorVerb: Verb = {
   usage: '',
   summary: 'check everything a pass needs, with the next step for what is missing',
   about:
-    'Checks settings, state directory, Compose, engine, disk, Git, desired state, Gitea, registries, stores for backups and\ndatabase servers. Changes nothing but a small object in each store, which is written, read and removed.',
+    'Checks settings, state directory, Compose, engine, disk, Git, desired state, Gitea, registries, stores for backups,\ndatabase servers and the mail server. Changes nothing but a small object in each store, which is written, read and removed.',
   exits: [
     [exit.fine, 'everything a pass needs is there'],
     [exit.error, 'something is missing; the lines say what to do'],

@@ -5,7 +5,13 @@ import type { Operation } from '../journal/operation.ts'
 import type { Journal } from '../journal.ts'
 import { openState } from '../parts.ts'
 import { readSettings } from '../settings.ts'
-import { downtimeInWords, operationLines, operationNamed, resultColours } from '../shown-operation.ts'
+import {
+  downtimeInWords,
+  operationLines,
+  operationNamed,
+  resultColours,
+  resultInWords,
+} from '../shown-operation.ts'
 import { type Console, printable } from './console.ts'
 import { table } from './table.ts'
 import { type Call, exit, type Verb } from './verb.ts'
@@ -16,7 +22,7 @@ export const historyVerb: Verb = {
   usage: '[SERVICE] [--limit N]',
   summary: 'what was rolled out, backed up, verified and restored, newest first',
   about:
-    'The operations of the journal, newest first; of one service when it is named. Of a backup TO is its name, of a\nverification and a restore FROM is: enough of it for `samovar verify` and `samovar restore`.',
+    'The operations of the journal, newest first; of one service when it is named. Of a backup TO is its name, of a job\nthat of the job, of a verification and a restore FROM is: enough of it for `samovar verify` and `samovar restore`.',
   exits: [
     [exit.fine, 'shown'],
     [exit.error, 'the journal cannot be read'],
@@ -91,7 +97,10 @@ function tellHistory(console: Console, operations: Operation[], service: string 
       { text: operation.service },
       { text: operation.kind },
       ...fromAndTo(operation),
-      { text: operation.result, paint: (text) => console.paint(resultColours[operation.result], text) },
+      {
+        text: resultInWords(operation),
+        paint: (text) => console.paint(resultColours[operation.result], text),
+      },
       { text: operation.finishedAt === null ? '' : spent(operation.finishedAt - operation.startedAt) },
       { text: downtimeInWords(operation) },
     ]),
@@ -108,6 +117,7 @@ function fromAndTo(operation: Operation): [{ text: string }, { text: string }] {
   // Without the time, which stands beside it: this much is a name that the verbs take.
   const backup = { text: backupOf(operation)?.replace(/^\w+Z-/, '') ?? '' }
   if (operation.kind === 'backup') return [{ text: '' }, backup]
+  if (operation.kind === 'job') return [{ text: '' }, { text: operation.intent.job?.name ?? '' }]
   if (isAboutData(operation)) return [backup, { text: '' }]
   return [{ text: versionInWords(operation.from) }, { text: versionInWords(operation.to) }]
 }

@@ -3,11 +3,13 @@ import { planDocument } from '../documents.ts'
 import { look, newMemory } from '../look.ts'
 import { buildParts } from '../parts.ts'
 import type { Change } from '../plan/change.ts'
+import { isSecretChange } from '../secrets/changed.ts'
 import { readSettings } from '../settings.ts'
+import { reasonInWords } from '../status.ts'
 import { type Console, printable } from './console.ts'
 import { findingLines } from './validate.ts'
 import { type Call, exit, type Verb } from './verb.ts'
-import { plural, sentenceAndNext } from './wording.ts'
+import { plural, sentenceAndNext, startsIn } from './wording.ts'
 
 export const planVerb: Verb = {
   name: 'plan',
@@ -78,7 +80,12 @@ function tellChange(console: Console, change: Change): void {
   const together = change.together === null ? '' : ` (together with ${change.together})`
   console.line(`${console.paint('bold', change.service)}: ${change.action}${drift}${together}`)
   const width = Math.max(0, ...change.reasons.map((reason) => reason.field.length))
-  for (const { field, before, after } of change.reasons) {
+  for (const reason of change.reasons) {
+    const { field, before, after } = reason
+    if (isSecretChange(reason)) {
+      console.line(`  ${reasonInWords(reason)}`)
+      continue
+    }
     const was = console.paint('red', printable(before) || 'nothing')
     console.line(
       `  ${field.padEnd(width)}  ${was} -> ${console.paint('green', printable(after) || 'nothing')}`,
@@ -86,6 +93,7 @@ function tellChange(console: Console, change: Change): void {
   }
   if (change.held === null) return
   const { sentence, next } = sentenceAndNext(change.held)
-  console.line(`  ${console.paint('yellow', 'held:')} ${printable(sentence)}`)
+  const starts = startsIn(change.startsAt, Date.now())
+  console.line(`  ${console.paint('yellow', 'held:')} ${printable(sentence)}${starts}`)
   if (next !== null) console.line(`  next: ${next}`)
 }

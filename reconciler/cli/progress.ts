@@ -7,6 +7,7 @@ import type { Progress } from '../rollout/step.ts'
 import { resultColours, whatInWords } from '../shown-operation.ts'
 import { type Console, printable } from './console.ts'
 import { dataEndLines } from './data-lines.ts'
+import { jobEndLines } from './job-lines.ts'
 import { bytes, sentenceAndNext, spent } from './wording.ts'
 
 /** Longest name of a step, so that the times stand below each other. */
@@ -28,6 +29,7 @@ export function endLines(console: Console, operation: Operation): string[] {
   const { service, result, reason, downtimeMs, startedAt, finishedAt } = operation
   if (result === 'running') return [`${service}: cut short; the next start goes on with it`]
   if (isAboutData(operation)) return dataEndLines(console, operation)
+  if (operation.kind === 'job') return jobEndLines(console, operation)
   const took = finishedAt === null ? '' : ` after ${spent(finishedAt - startedAt)}`
   const down =
     downtimeMs === null || operation.from === null || result === 'untouched'

@@ -5,10 +5,11 @@ import { buildParts, openState, type Parts } from '../parts.ts'
 import { readSettings, type Settings } from '../settings.ts'
 import type { Problem, ServiceStatus, Status } from '../status.ts'
 import { type Colour, type Console, printable } from './console.ts'
+import { jobsTable } from './job-lines.ts'
 import { table } from './table.ts'
 import { findingLines } from './validate.ts'
 import { type Call, exit, type Verb } from './verb.ts'
-import { ago, sentenceAndNext, versionInWords } from './wording.ts'
+import { ago, sentenceAndNext, startsIn, versionInWords } from './wording.ts'
 
 export const statusVerb: Verb = {
   name: 'status',
@@ -109,9 +110,11 @@ export function tellStatus(console: Console, status: Status, now: number): void 
     const service = status.services[at - 1]
     if (service === undefined || service.reason === '') continue
     const { sentence, next } = sentenceAndNext(service.reason)
-    console.line(`  ${console.paint('dim', printable(sentence))}`)
+    console.line(`  ${console.paint('dim', `${printable(sentence)}${startsIn(service.startsAt, now)}`)}`)
     if (next !== null) console.line(`  next: ${next}`)
   }
+  if (status.jobs.length > 0) console.line()
+  if (status.jobs.length > 0) for (const line of jobsTable(console, status.jobs, now)) console.line(line)
   console.line()
   console.line(console.paint('dim', footOf(status, now)))
 }

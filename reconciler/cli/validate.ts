@@ -4,6 +4,8 @@ import { findCompose } from '../compose-config.ts'
 import { type Finding, findingLine } from '../desired-state.ts'
 import { SamovarError } from '../errors.ts'
 import { loadCommit } from '../load.ts'
+import { exposedSecrets, hintLine } from '../secrets/exposed.ts'
+import { standInsFor } from '../secrets/secrets.ts'
 import { readSettings } from '../settings.ts'
 import { printable } from './console.ts'
 import { type Call, exit, type Verb } from './verb.ts'
@@ -30,13 +32,21 @@ async function validate({ names, console }: Call) {
   const { directory } = readSettings({ repository: false })
   const root = rootOf(resolve(names[0] ?? '.'), directory)
   const compose = await findCompose()
-  const { loaded, findings } = await loadCommit({ compose, commit: '', root, directory, lookup: null })
+  const { loaded, findings } = await loadCommit({
+    compose,
+    commit: '',
+    root,
+    directory,
+    values: standInsFor(),
+  })
   const services = Object.keys(loaded?.state.services ?? {})
-  console.document({ valid: loaded !== null, services, findings })
+  const hints = loaded === null ? [] : exposedSecrets(loaded).map(hintLine)
+  console.document({ valid: loaded !== null, services, findings, hints })
   if (loaded !== null) {
     console.line(
       `${console.paint('green', 'valid:')} ${join(root, directory)} describes ${plural(services.length, 'service')} of ${loaded.state.host.name}: ${services.join(', ')}`,
     )
+    for (const hint of hints) console.line(`hint: ${printable(hint)}`)
     return exit.fine
   }
   for (const line of findingLines(findings)) console.line(line)

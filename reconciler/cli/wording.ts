@@ -10,6 +10,14 @@ export function ago(at: string | number, now: number): string {
     : `${spent(since).replace(/ (\d+) \w+$/, (rest) => (since < 120_000 ? rest : ''))} ago`
 }
 
+/** ` (starts in 2 d 14 h)`, behind the reason of what is held; nothing when it does not start by itself. */
+export function startsIn(at: string | number | null | undefined, now: number): string {
+  // A status that an earlier version remembered has none.
+  if (at == null) return ''
+  const left = (typeof at === 'number' ? at : Date.parse(at)) - now
+  return left < 60_000 ? ' (starts within a minute)' : ` (starts in ${spent(left)})`
+}
+
 /** `12.3 MB`; as `docker pull` counts them. */
 export function bytes(count: number): string {
   if (count < 1000) return `${count} B`

@@ -1,9 +1,10 @@
-import type { ComposeFile, ComposeModel, FileReference } from './model.ts'
+import type { ComposeFile, ComposeModel, ComposeService, FileReference } from './model.ts'
 import { modeOf } from './quantities.ts'
 
 /**
  * A file or folder of the repository, or a text of the model, that containers mount. It is written once into a
- * content-addressed folder (../mounted-files.ts), so that a change of it is a change of the model.
+ * content-addressed folder, so that a change of it is a change of the model: files by ../mounted-files.ts, texts, which
+ * may hold secrets, by ../secrets/secret-files.ts.
  */
 export type MountedSource = {
   /** Names the source within one model; renderedModel() finds the written path by it. */
@@ -38,6 +39,28 @@ export function keyOfFile(kind: 'secret' | 'config', reference: FileReference): 
   ].join(' ')
 }
 
+/**
+ * What a service mounts of one kind. A secret that is a text belongs to the numeric user of the service when it does not
+ * say whose it is: nobody else may read it.
+ */
+export function fileReferences(
+  model: ComposeModel,
+  body: ComposeService,
+  kind: 'secret' | 'config',
+): FileReference[] {
+  const references = body[`${kind}s`] ?? []
+  const [, uid, gid = '0'] = /^(\d+)(?::(\d+))?$/.exec(body.user ?? '') ?? []
+  if (kind === 'config' || uid === undefined) return references
+  return references.map((reference) => {
+    const isText = model.secrets[reference.source]?.file === undefined
+    const isOwned = reference.uid !== undefined || reference.gid !== undefined
+    return isText && !isOwned ? { ...reference, uid, gid } : reference
+  })
+}
+
+/** Readable for its owner alone, where Compose would have everybody read it. */
+const secretMode = 0o600
+
 function lastName(path: string): string {
   return path === '.' ? 'repository' : path.slice(path.lastIndexOf('/') + 1)
 }
@@ -49,7 +72,7 @@ function fileSource(
   file: ComposeFile,
 ): MountedSource {
   const path = file.file === undefined ? null : insideCheckout(model, file.file)
-  const mode = modeOf(reference.mode)
+  const mode = modeOf(reference.mode) ?? (kind === 'secret' && path === null ? secretMode : undefined)
   return {
     key: keyOfFile(kind, reference),
     name: path === null ? reference.source : lastName(path),
@@ -69,7 +92,7 @@ export function mountedSources(model: ComposeModel, service: string): MountedSou
     .filter((path) => path !== null)
     .map((path): MountedSource => ({ key: keyOfPath(path), name: lastName(path), from: { path } }))
   const files = (['secret', 'config'] as const).flatMap((kind) =>
-    (body[`${kind}s`] ?? []).map((reference) =>
+    fileReferences(model, body, kind).map((reference) =>
       fileSource(model, kind, reference, model[`${kind}s`][reference.source] ?? { name: '' }),
     ),
   )

@@ -1,6 +1,6 @@
 import { targetOf } from './container-mounts.ts'
 import type { ComposeFile, ComposeModel, ComposeService, FileReference, ServiceVolume } from './model.ts'
-import { insideCheckout, keyOfFile, keyOfPath } from './mounted-sources.ts'
+import { fileReferences, insideCheckout, keyOfFile, keyOfPath } from './mounted-sources.ts'
 import { sharedService } from './service-facts.ts'
 
 function written(mounted: Record<string, string>, key: string): string {
@@ -58,8 +58,8 @@ export function renderedModel(
 ): ComposeModel {
   const rendered: ComposeModel = { ...model, services: {}, secrets: {}, configs: {}, rest: {} }
   for (const [name, body] of Object.entries(model.services)) {
-    const secrets = renderedFiles(model, 'secret', body.secrets ?? [], mounted)
-    const configs = renderedFiles(model, 'config', body.configs ?? [], mounted)
+    const secrets = renderedFiles(model, 'secret', fileReferences(model, body, 'secret'), mounted)
+    const configs = renderedFiles(model, 'config', fileReferences(model, body, 'config'), mounted)
     Object.assign(rendered.secrets, secrets.files)
     Object.assign(rendered.configs, configs.files)
     const service: ComposeService = { ...body }

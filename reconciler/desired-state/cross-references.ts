@@ -1,5 +1,5 @@
 import type { DataPart, Finding, ServicePolicy } from '../desired-state.ts'
-import { databaseServers, type HostFile, withoutNotes } from './policies.ts'
+import { databaseServers, type HostFile, type JobFile, withoutNotes } from './policies.ts'
 import type { DesiredStateFiles, Draft } from './read.ts'
 import { nearest, quoted } from './wording.ts'
 import { fileFinding, type YamlFile } from './yaml-file.ts'
@@ -117,9 +117,33 @@ function judgeJobs(compose: ComposeNames, yaml: YamlFile, faulty: ReadonlySet<st
         ? [missingService(compose, wish, yaml, path)]
         : wish.map((service, index) => missingService(compose, service, yaml, [...path, index]))
     })
-    const runs = missingService(compose, job.run.service, yaml, ['jobs', name, 'run', 'service'])
-    return [runs, ...follows].filter((finding) => finding !== null)
+    const place = ['jobs', name, 'run', 'service']
+    const runs =
+      missingService(compose, job.run.service, yaml, place) ??
+      runsAllTheTime(compose, job.run.service, yaml, place)
+    return [runs, ...follows, judgeWatched(compose, name, job, yaml)].filter((finding) => finding !== null)
   })
+}
+
+/** Two of its containers would work on the same files: the one that runs for long and that of the job. */
+function runsAllTheTime(compose: ComposeNames, service: string, yaml: YamlFile, path: (string | number)[]) {
+  if ((compose.services[service]?.profiles ?? []).length > 0) return null
+  const message = `${quoted(service)} runs all the time, expected a service with a profile, as in \`profiles: [jobs]\``
+  return yaml.findingAt(path, 'value', message)
+}
+
+/** What the job cannot reach it cannot change. */
+function judgeWatched(compose: ComposeNames, name: string, job: JobFile, yaml: YamlFile): Finding | null {
+  const volume = job.then?.ifChanged?.volume
+  if (volume === undefined) return null
+  const own = compose.services[job.run.service]?.volumes
+  if (own === undefined || own.includes(volume)) return null
+  const known = compose.volumes.includes(volume)
+  const what = known ? `is not mounted by ${job.run.service}` : 'is not a volume of the Compose files'
+  const expected =
+    own.length === 0 ? 'a volume of it, which mounts none' : `${own.join(', ')}${meant(volume, own)}`
+  const message = `${quoted(volume)} ${what}, expected ${expected}`
+  return yaml.findingAt(['jobs', name, 'then', 'ifChanged', 'volume'], 'value', message)
 }
 
 function missingService(compose: ComposeNames, service: string, yaml: YamlFile, path: (string | number)[]) {

@@ -162,7 +162,12 @@ function judge(files: DesiredStateFiles, draft: Draft): Finding[] {
   const host = files.host
   const known = host !== null && !host.faulty.has('') && !host.faulty.has('windows')
   const windows = known
-    ? withoutNotes((host.yaml.value as HostFile).windows ?? {}).map(([name]) => name)
+    ? new Map(
+        withoutNotes((host.yaml.value as HostFile).windows ?? {}).map(([name, { kind }]) => [
+          name,
+          kind ?? 'allow',
+        ]),
+      )
     : null
   const servers = databaseServers(Object.values(draft.services))
   const ofServices = [...files.services].flatMap(([service, file]) => {

@@ -16,6 +16,9 @@ type Judged = {
   holdsData: boolean
 }
 
+/** The windows of host.yaml by name. */
+export type KnownWindows = ReadonlyMap<string, 'allow' | 'deny'>
+
 /** Tags that promise nothing: whoever pulls them again gets something else. */
 const movingWord =
   /(^|[^a-z])(nightly|edge|stable|mainline|main|master|dev|develop|snapshot|canary|lts|current)([^a-z]|$)/i
@@ -49,13 +52,13 @@ function twins(names: string[]): { index: number; first: number }[] {
 
 /**
  * What a schema cannot say about one service file.
- * @param known.windows names of the windows in host.yaml, or null when they are not known
+ * @param known.windows the windows of host.yaml by name, or null when they are not known
  * @param known.servers services that hold the databases of others
  */
 export function judgeService(
   policy: ServicePolicy,
   file: JudgedFile,
-  known: { windows: readonly string[] | null; servers: ReadonlySet<string> },
+  known: { windows: KnownWindows | null; servers: ReadonlySet<string> },
 ): Finding[] {
   // A file that is no mapping has been refused as a whole.
   if (file.faulty.has('')) return []
@@ -102,13 +105,22 @@ function judgeTagPattern({ policy, yaml, sound }: Judged): Finding | null {
   return yaml.findingAt(['tag'], 'value', message)
 }
 
-function judgeWindow({ policy, yaml, sound }: Judged, windows: readonly string[] | null): Finding | null {
+function judgeWindow({ policy, yaml, sound }: Judged, windows: KnownWindows | null): Finding | null {
   const name = policy.update.window
-  if (name === null || windows === null || !sound('update') || windows.includes(name)) return null
+  if (name === null || windows === null || !sound('update')) return null
+  const kind = windows.get(name)
+  if (kind === 'allow') return null
+  const names = [...windows.keys()].filter((each) => windows.get(each) === 'allow')
   const known =
-    windows.length === 0 ? 'a window under `windows` in host.yaml, which has none' : oneOf(windows)
-  const meant = nearest(name, windows)
-  const message = `${quoted(name)} is not a window of host.yaml, expected ${known}`
+    names.length > 0
+      ? oneOf(names)
+      : `a window ${windows.size > 0 ? 'of kind allow ' : ''}under \`windows\` in host.yaml, which has none`
+  const meant = kind === 'deny' ? null : nearest(name, names)
+  const wrong =
+    kind === 'deny'
+      ? 'is a window that denies, which holds every service anyway'
+      : 'is not a window of host.yaml'
+  const message = `${quoted(name)} ${wrong}, expected ${known}`
   return yaml.findingAt(
     ['update', 'window'],
     'value',

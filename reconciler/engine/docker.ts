@@ -6,6 +6,7 @@ import { dockerData } from './docker-data.ts'
 import { dockerExec } from './docker-exec.ts'
 import { dockerImages } from './docker-images.ts'
 import { dockerLook } from './docker-look.ts'
+import { dockerOneOff } from './docker-one-off.ts'
 import { dockerPrepare } from './docker-prepare.ts'
 import { dockerSwap } from './docker-swap.ts'
 import type { Capabilities, Engine } from './engine.ts'
@@ -44,6 +45,7 @@ export async function connectDocker(dockerHost: string | undefined): Promise<Eng
     ...dockerExec(docker),
     ...dockerData(docker),
     ...dockerArchive(docker),
+    ...dockerOneOff(docker),
     close: () => Promise.resolve(),
   }
 }

@@ -140,6 +140,24 @@ export interface Engine {
   /** Unpacks a tar stream into a folder of an instance, owners by number. Resolves when all of it is there. */
   writeFiles(instance: string, folder: string, tar: Readable): Promise<void>
 
+  /**
+   * Sends a signal to the first process of a running instance; what it does with it is its own matter. Throws
+   * `changed`, `engine-refused` when it does not run.
+   */
+  signal(current: Revisioned, name: 'SIGHUP'): Promise<void>
+
+  /**
+   * The exit code of a started instance once it has ended; null when the signal fires first, and then it goes on.
+   * Throws `not-found` when it is gone.
+   */
+  ended(instance: string, signal: AbortSignal): Promise<number | null>
+
+  /**
+   * Stops (within their grace) and removes the one-off containers of an operation, with the nameless volumes they
+   * got. Those are the ones it created with Compose's label `oneoff`. Safe to repeat.
+   */
+  removeOneOffs(operation: string): Promise<void>
+
   /** The last lines an instance wrote, oldest first. */
   logs(instance: string, lines: number): Promise<string[]>
 
@@ -292,6 +310,8 @@ export const samovarLabels = {
   configuration: 'samovar.configuration',
   image: 'samovar.image',
   secretFields: 'samovar.secret-fields',
+  /** Keyed hash of each secret in the container: `NAME=hash,...`. */
+  secrets: 'samovar.secrets',
   restart: 'samovar.restart',
   /** On scratch containers: the operation they work for. */
   scratch: 'samovar.scratch',

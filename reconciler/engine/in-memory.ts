@@ -12,6 +12,7 @@ import {
 } from './pretend-containers.ts'
 import { pretendData } from './pretend-data.ts'
 import type { PretendFiles } from './pretend-files.ts'
+import { pretendOneOff } from './pretend-one-off.ts'
 
 /**
  * A pretend host for stories: containers are records, failures come on demand. It keeps the promises of engine.ts
@@ -44,8 +45,10 @@ export function pretendHost(now: () => number = Date.now) {
     contents.set(volume, there)
     return there
   }
+  const oneOff = pretendOneOff({ ...world, called, now, files })
   const engine: Engine = {
     ...pretendData({ ...world, called, now, volumes, files }),
+    ...oneOff.calls,
     capabilities: async () => ({
       keepsOld: 'container',
       nodes: 1,
@@ -200,6 +203,7 @@ export function pretendHost(now: () => number = Date.now) {
       rename(container, candidate.name.replace(`.new-${operation}`, ''))
       container.body.HostConfig.RestartPolicy = policyOf(container)
       start(container)
+      oneOff.begin(container)
     },
     async stop(current) {
       called('stop', current.name)

@@ -23,6 +23,8 @@ export type Behaviour = {
   command?: { exitCode: number; output: string }
   /** Programs inside, by name, for `exec` and for scratch containers. They may keep a state of their own. */
   programs?: Record<string, PretendProgram>
+  /** What its first process does with a signal. */
+  hearsSignal?: (name: string, container: PretendContainer) => void
 }
 
 /** What a pretend program is given. */
@@ -129,7 +131,7 @@ export function pretendContainers(registry: PretendRegistry, now: () => number) 
       createdAt: container.createdAt,
       configuration: labels[samovarLabels.configuration] ?? '',
       operation: labels[samovarLabels.operation] ?? '',
-      oneOff: false,
+      oneOff: labels['com.docker.compose.oneoff'] === 'True',
       mounts: [],
       networks: Object.keys(container.body.NetworkingConfig?.EndpointsConfig ?? {}).sort(),
       revision: `${container.id} ${container.name}`,

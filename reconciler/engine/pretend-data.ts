@@ -177,7 +177,7 @@ const ownPrograms: Record<string, PretendProgram> = {
 }
 
 /** Named volumes of a container, in both ways that a body can have them. */
-function mountsOf(container: PretendContainer): { volume: string; folder: string }[] {
+export function mountsOf(container: PretendContainer): { volume: string; folder: string }[] {
   const { Mounts = [], Binds = [] } = container.body.HostConfig
   const mounts = Mounts.filter((mount) => mount['Type'] === 'volume').map((mount) => ({
     volume: String(mount['Source'] ?? ''),

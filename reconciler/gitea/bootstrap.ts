@@ -66,6 +66,16 @@ export async function* bootstrap(
   parts: BootstrapParts,
   wanted: BootstrapWanted,
 ): AsyncGenerator<BootstrapStep> {
+  yield* bootstrapUnprotected(parts, wanted)
+  // Last: nothing before it is in its way, and a first push must not meet it.
+  yield await protection(parts, wanted)
+}
+
+/** All but the protection of the branch: for who has something to push yet. Else as `bootstrap`. */
+export async function* bootstrapUnprotected(
+  parts: BootstrapParts,
+  wanted: BootstrapWanted,
+): AsyncGenerator<BootstrapStep> {
   await mustBeAdministrator(parts.setup, wanted)
   yield* owner(parts, wanted)
   yield await repository(parts, wanted)
@@ -75,8 +85,6 @@ export async function* bootstrap(
   if (wanted.deployKey !== null) yield await deployKey(parts, wanted, wanted.deployKey)
   yield await webhook(parts, wanted)
   yield* labels(parts, wanted)
-  // Last: nothing before it is in its way, and a first push must not meet it.
-  yield await protection(parts, wanted)
 }
 
 async function mustBeAdministrator(setup: Setup, wanted: BootstrapWanted): Promise<void> {

@@ -24,7 +24,8 @@ export function repositoryInForge(settings: AddressSettings): ForgeAddress | nul
   }
 }
 
-function ownerAndName(repository: string): string | null {
+/** The last two parts of an address on the network, without `.git`; null when they cannot be owner and name. */
+export function ownerAndName(repository: string): string | null {
   const path = pathOf(repository)
   const parts = (path ?? '')
     .replace(/\/+$/, '')

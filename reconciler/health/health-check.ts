@@ -40,6 +40,8 @@ export type CheckContext = {
   root: string
   /** True for a service that is meant to end by itself with exit code 0 (others wait for its completion). */
   endsByItself?: boolean
+  /** Shown to the proxy while it holds requests, so that it lets the check pass. */
+  pass?: string | null
 }
 
 /**

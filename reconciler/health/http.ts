@@ -4,6 +4,7 @@ import { request as tlsRequest } from 'node:https'
 import { isAbsolute, resolve } from 'node:path'
 import type { HealthCheck } from '../desired-state.ts'
 import { sentenceOf } from '../errors.ts'
+import { checkHeader } from '../hold-requests.ts'
 import type { Check, CheckContext, CheckResult } from './health-check.ts'
 import { connectionSentence, withoutUserinfo } from './sentences.ts'
 
@@ -19,10 +20,13 @@ const longestBody = 1024 * 1024
  * or to another host would prove the wrong thing; 3xx passes where no status is named. The body is only read when
  * `body` or `json` look at it, so an endless stream is fine for a check of the status alone.
  */
-export function httpCheck(policy: HttpPolicy, context: Pick<CheckContext, 'tag' | 'root'>): Check {
+export function httpCheck(policy: HttpPolicy, context: Pick<CheckContext, 'tag' | 'root' | 'pass'>): Check {
   const url = fillTag(policy.url, context.tag)
   const shown = withoutUserinfo(url)
   const expected = fillExpected(policy, context.tag)
+  const headers = { 'User-Agent': 'samovar', Accept: '*/*' }
+  // A check that waited at the door for its own success would wait for ever.
+  if (context.pass) Object.assign(headers, { [checkHeader]: context.pass })
   return {
     name: `http ${shown}`,
     every: policy.every,
@@ -31,7 +35,7 @@ export function httpCheck(policy: HttpPolicy, context: Pick<CheckContext, 'tag' 
       const ca = await readAuthority(policy.ca, context.root)
       if ('ok' in ca) return ca
       try {
-        const answer = await get(url, ca.pem, wantsBody(expected), signal)
+        const answer = await get(url, { ca: ca.pem, headers, signal, wanted: wantsBody(expected) })
         return judge(answer, expected, shown)
       } catch (error) {
         return { ok: false, said: `${connectionSentence(error)} (${shown})` }
@@ -81,10 +85,12 @@ async function readAuthority(
   }
 }
 
-function get(url: string, ca: Buffer | null, wanted: boolean, signal: AbortSignal): Promise<Answer> {
+type Asked = { ca: Buffer | null; headers: Record<string, string>; signal: AbortSignal; wanted: boolean }
+
+function get(url: string, { ca, headers, signal, wanted }: Asked): Promise<Answer> {
   const { promise, resolve: answered, reject } = Promise.withResolvers<Answer>()
   const target = new URL(url)
-  const options = { agent: false, signal, headers: { 'User-Agent': 'samovar', Accept: '*/*' } }
+  const options = { agent: false, signal, headers }
   const request =
     target.protocol === 'https:'
       ? tlsRequest(target, ca === null ? options : { ...options, ca })

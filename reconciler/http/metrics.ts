@@ -1,8 +1,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import { isAboutData } from '../journal/data-records.ts'
-import type { Operation } from '../journal/operation.ts'
+import type { JobRun } from '../journal/job-records.ts'
+import { isRollOut, type Operation } from '../journal/operation.ts'
 import type { Status } from '../status.ts'
 import { addDataMetrics, type DataMetricsSource } from './data-metrics.ts'
+import { addJobMetrics } from './job-metrics.ts'
+import { addNotificationMetrics } from './notification-metrics.ts'
 
 /** What is asked at each scrape; nothing here looks at the engine or at Git. */
 export type MetricsSource = {
@@ -12,6 +14,7 @@ export type MetricsSource = {
   rollingOut(): number
   now(): number
   data: Omit<DataMetricsSource, 'services' | 'now'>
+  jobs(): JobRun[]
 }
 
 export type Metrics = { registry: Registry; operationEnded(operation: Operation): void }
@@ -64,6 +67,11 @@ export function makeMetrics(source: MetricsSource, version: string): Metrics {
     const since = seconds(source.status().outbox.since)
     return since === null ? 0 : source.now() / 1000 - since
   })
+  addNotificationMetrics(
+    registry,
+    () => source.status().notifications,
+    () => source.now(),
+  )
   gauge('update_in_progress', 'Roll-outs going on now', () => source.rollingOut())
   servicesGauge(registry, source)
   addDataMetrics(registry, {
@@ -71,7 +79,14 @@ export function makeMetrics(source: MetricsSource, version: string): Metrics {
     services: () => source.status().services.map((each) => each.name),
     now: () => source.now(),
   })
-  return { registry, operationEnded: countOperations(registry) }
+  const [countRollOut, countJob] = [countOperations(registry), addJobMetrics(registry, () => source.jobs())]
+  return {
+    registry,
+    operationEnded(operation) {
+      countRollOut(operation)
+      countJob(operation)
+    },
+  }
 }
 
 function servicesGauge(registry: Registry, source: MetricsSource): void {
@@ -102,8 +117,8 @@ function countOperations(registry: Registry): (operation: Operation) => void {
     'Services that were put right after they had drifted',
   )
   return (operation) => {
-    // Backups, verifications and restores have counters of their own, which come from the journal.
-    if (operation.result === 'running' || isAboutData(operation)) return
+    // Backups, verifications, restores and jobs have figures of their own.
+    if (operation.result === 'running' || !isRollOut(operation)) return
     operations.inc({ result: operation.result })
     const byPerson = operation.kind === 'rollback' && operation.result === 'applied'
     if (operation.result === 'reverted' || byPerson) rollbacks.inc()

@@ -163,6 +163,11 @@ export function openDataRecords(database: DatabaseSync) {
         }))
     },
 
+    /** A schedule that is gone has no past: when it comes back it begins anew. */
+    forgetRound(name: string): void {
+      database.prepare('delete from rounds where name = ?').run(name)
+    },
+
     /** The newest operation of each kind on the data of each service. */
     lastDataOperations(): LastDataOperation[] {
       return database

@@ -11,6 +11,7 @@ export type OperationKind =
   | 'backup'
   | 'verify'
   | 'restore'
+  | 'job'
 export type OperationResult = 'running' | 'applied' | 'untouched' | 'reverted' | 'stuck'
 
 /**
@@ -88,6 +89,38 @@ export type DataIntent = {
   proven?: string
 }
 
+/** A container that is run once. Its command is not here: nobody promises that there is nothing secret in it. */
+export type JobIntent = {
+  name: string
+  /** A person asked for it; false when its schedule did. */
+  byHand: boolean
+  /** Milliseconds. */
+  timeout: number
+  /** What follows a success. */
+  reload: string[]
+  restart: string[]
+  /** `before` is the fingerprint of the files that a change is judged against, null as long as nobody has looked. */
+  watched: { volume: string; volumeName: string; path: string; before: string | null } | null
+  /** Local id of its image, once that is here. */
+  imageId: string | null
+  /** Null until it has ended by itself. */
+  exitCode: number | null
+  /** True when it was not over: the end of the process, or a newer commit that changes it. */
+  cutShort: boolean
+}
+
+/** Whose requests the proxy holds meanwhile. */
+export type HoldIntent = {
+  /** Milliseconds that a request may wait. */
+  ms: number
+  /** Services that wish it, swapped or only stopped for a while. */
+  services: string[]
+  /** Those of them that are only stopped: what they are and how one sees that they answer again. */
+  others: { service: string; tag: string; health: HealthPolicy }[]
+  /** Milliseconds since 1970 when the waiting began; null: not yet. */
+  since: number | null
+}
+
 /** All that is needed to go on after a crash, and nothing secret: no body, no environment. */
 export type Intent = {
   members: Member[]
@@ -109,6 +142,10 @@ export type Intent = {
   blameless?: boolean
   /** The data that belongs to it; missing when there is none. */
   data?: DataIntent
+  /** Missing when no service that is noticed wishes it. */
+  hold?: HoldIntent
+  /** Of a `job`. */
+  job?: JobIntent
   /** Of a `verify`: how deep. Of a `restore`: whether what is there is backed up first. */
   level?: 0 | 1 | 2
   safety?: boolean
@@ -148,3 +185,8 @@ export type Step = {
 }
 
 export type NewOperation = Pick<Operation, 'service' | 'kind' | 'commit' | 'from' | 'to' | 'intent'>
+
+const rollOuts: readonly OperationKind[] = ['create', 'replace', 'start', 'remove', 'rollback']
+
+/** What works on the containers of a service; backups and jobs leave them what they are. */
+export const isRollOut = ({ kind }: Pick<Operation, 'kind'>): boolean => rollOuts.includes(kind)

@@ -109,11 +109,11 @@ export function openOperations(database: DatabaseSync) {
             .map(operationOf)
     },
 
-    /** The newest operation that worked on the containers of a service; backups and the like do not count. */
+    /** The newest operation that worked on the containers of a service; backups, jobs and the like do not count. */
     lastRollOut(service: string): Operation | null {
       const row = database
         .prepare(
-          `select * from operations where service = ? and kind not in ('backup', 'verify', 'restore')
+          `select * from operations where service = ? and kind not in ('backup', 'verify', 'restore', 'job')
            order by sequence desc limit 1`,
         )
         .get(service)
@@ -129,6 +129,18 @@ export function openOperations(database: DatabaseSync) {
         )
         .get(service)
       return row === undefined ? null : operationOf(row)
+    },
+
+    /** How long the newest roll-outs of a service took that came to an end at one go, in milliseconds. */
+    rollOutTimes(service: string, limit: number): number[] {
+      return database
+        .prepare(
+          `select finished_at - started_at as ms from operations where service = ? and attempts = 1
+           and result in ('applied', 'reverted') and kind in ('create', 'replace', 'rollback')
+           and finished_at is not null order by sequence desc limit ?`,
+        )
+        .all(service, limit)
+        .map((row) => Number(row['ms']))
     },
 
     /** The digests a service could go back to: what ran before the newest roll-out that held, and that one's own. */

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-export type RequestKind = 'pass' | 'pass-now' | 'rollback' | 'backup' | 'verify' | 'restore'
+export type RequestKind = 'pass' | 'pass-now' | 'rollback' | 'backup' | 'verify' | 'restore' | 'job'
 /** `argument`: more about it as JSON, or null; what it holds follows from the kind. */
 export type Request = {
   id: number

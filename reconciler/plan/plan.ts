@@ -1,9 +1,11 @@
 import type { FieldDifference } from '../engine/container-body.ts'
 import type { Running } from '../engine/engine.ts'
 import type { Action, Change } from './change.ts'
-import { hold, type Standing } from './hold.ts'
+import { heldBack, mindsWindows, type Standing } from './hold.ts'
 import { inOrder, sharersOf } from './order.ts'
+import { heldByOwnContainer } from './own-container.ts'
 import { isParked, type Seen, shortImage, type Target } from './target.ts'
+import { type Held, heldByWindows } from './window-hold.ts'
 
 export type Plan = {
   commit: string
@@ -62,6 +64,7 @@ function swappedTogether(own: Change[], input: PlanInput): Change[] {
       reasons: [...each.reasons, reason],
     })
   }
+  for (const owner of changes) startTogether(owner, changes, input)
   const final = changes.map((change) =>
     change.together === null ? startMeanwhile(targetOf(change, input), change, input.standing) : change,
   )
@@ -71,7 +74,7 @@ function swappedTogether(own: Change[], input: PlanInput): Change[] {
     if (owner === undefined || alone === undefined) return change
     // Until its turn comes, what stands stopped is started, and an owner that is only started swaps nobody.
     if (!swaps(owner) || (owner.held !== null && alone.action === 'start')) return alone
-    return { ...change, held: owner.held }
+    return { ...change, held: owner.held, startsAt: owner.startsAt }
   })
 }
 
@@ -83,10 +86,27 @@ const targetOf = (change: Change, input: PlanInput): Target =>
  * pause after a failed try is not asked: what it failed for may be the owner, whose fix must not wait.
  */
 function heldByFollower(owner: Change, follower: Change, input: PlanInput): void {
-  if (owner.action !== 'replace' || owner.held !== null) return
+  if (owner.action !== 'replace') return
   const about = { ...input, standing: { ...input.standing, setbacks: [] } }
   const why = holdOf(targetOf(follower, input), { ...follower, action: 'replace' }, about)
-  if (why !== null) owner.held = `${follower.service} is swapped with it and is held: ${why}`
+  if (why === null) return
+  const isFree = owner.held === null
+  owner.held ??= `${follower.service} is swapped with it and is held: ${why.reason}`
+  const isByTime = why.startsAt !== null && (isFree || owner.startsAt !== null)
+  owner.startsAt = isByTime ? Math.max(why.startsAt ?? 0, owner.startsAt ?? 0) : null
+}
+
+/** What is swapped together starts when the windows of all of them are open. */
+function startTogether(owner: Change, changes: Change[], { targets, standing }: PlanInput): void {
+  const group = [owner, ...changes.filter((each) => each.together === owner.service)]
+  if (group.length === 1 || owner.startsAt === null) return
+  const windows = group
+    .filter(mindsWindows)
+    .map(({ service }) => targets.find((target) => target.service === service)?.window ?? null)
+  if (windows.length === 0) return
+  const swap = { services: group.map((each) => each.service), windows }
+  const held = heldByWindows(swap, standing, owner.startsAt)
+  if (held !== null) owner.startsAt = held.startsAt
 }
 
 const swaps = (change: Change): boolean => change.action === 'replace' || change.action === 'create'
@@ -128,24 +148,33 @@ function changeOf(target: Target, input: PlanInput): Change {
     action,
     reasons,
     held: null,
+    startsAt: null,
     drift,
     current,
     together: null,
   }
-  if (action !== 'none') change.held = holdOf(target, change, input)
-  return startMeanwhile(target, change, input.standing)
+  const held = action === 'none' ? null : holdOf(target, change, input)
+  return startMeanwhile(target, withHold(change, held), input.standing)
 }
 
-const holdOf = (target: Target, change: Change, input: PlanInput): string | null =>
-  hold(target, change, input.standing) ?? severalRun(target, input.running)
+const withHold = (change: Change, held: Held | null): Change => ({
+  ...change,
+  held: held?.reason ?? null,
+  startsAt: held?.startsAt ?? null,
+})
+
+const holdOf = (target: Target, change: Change, input: PlanInput): Held | null =>
+  heldBack(target, change, input.standing) ?? severalRun(target, input.running)
 
 /** Which of two is the service nobody can tell; nothing is stopped before a person says so. */
-function severalRun(target: Target, running: Running[]): string | null {
+function severalRun(target: Target, running: Running[]): Held | null {
   const own = running.filter(
     (each) => each.service === target.service && !each.oneOff && !isParked(each) && each.state === 'running',
   )
   if (own.length < 2) return null
-  return `${own.length} containers of it run (${own.map((each) => each.name).join(', ')}); next: remove the one that is not wanted`
+  const names = own.map((each) => each.name).join(', ')
+  const reason = `${own.length} containers of it run (${names}); next: remove the one that is not wanted`
+  return { reason, startsAt: null }
 }
 
 /** What waits for a replacement runs meanwhile: a stopped container is started although its successor is held. */
@@ -154,11 +183,11 @@ function startMeanwhile(target: Target, change: Change, standing: Standing): Cha
     return change
   const { action, reasons } = stateDifference(target, change.current)
   if (action !== 'start') return change
-  const meanwhile: Change = { ...change, action, reasons, drift: true, held: null }
+  const meanwhile: Change = { ...change, action, reasons, drift: true }
   // A setback of the version that waits says nothing about the one that is started.
   const { image, configuration } = change.current
   const asItIs = image.digest === '' ? target : { ...target, image, configuration }
-  return { ...meanwhile, held: hold(asItIs, meanwhile, standing) }
+  return withHold(meanwhile, heldBack(asItIs, meanwhile, standing))
 }
 
 function difference(target: Target, seen: Seen | null): { action: Action; reasons: FieldDifference[] } {
@@ -233,7 +262,13 @@ function leaving(input: PlanInput): { changes: Change[]; foreign: Running[] } {
         reasons: [
           { field: 'service', before: each.state, after: input.prune ? 'removed' : 'stopped and kept' },
         ],
-        held: input.standing.paused.has(each.service) ? pausedSentence(each.service) : null,
+        held: input.standing.paused.has(each.service)
+          ? pausedSentence(each.service)
+          : heldByOwnContainer(
+              { service: each.service, action: 'remove', current: each },
+              input.standing.ownContainer,
+            ),
+        startsAt: null,
         drift: false,
         current: each,
         together: null,

@@ -1,7 +1,10 @@
 import { windowAt } from './windows.ts'
 
-/** What the daemon does on a schedule. */
-export type RoundName = 'backup' | 'verify'
+/** What the daemon does on a schedule; `job NAME` is a job of host.yaml. */
+export type RoundName = 'backup' | 'verify' | JobRound
+export type JobRound = `job ${string}`
+
+export const roundOfJob = (job: string): JobRound => `job ${job}`
 
 /** Five cron fields, and the zone of the wall clock they are read on. */
 export type Schedule = { expression: string; timezone: string }
@@ -25,6 +28,15 @@ export type RoundVerdict = {
   schedule: Schedule
 }
 
+/** In the order they are done when several are due; null: there is no such schedule. */
+export type Schedules = { [name in RoundName]?: Schedule | null }
+
+/** Those that there are. */
+export const schedulesIn = (schedules: Schedules): [RoundName, Schedule][] =>
+  (Object.entries(schedules) as [RoundName, Schedule | null | undefined][]).flatMap(([name, schedule]) =>
+    schedule === null || schedule === undefined ? [] : [[name, schedule]],
+  )
+
 const day = 24 * 60 * 60_000
 
 /**
@@ -33,19 +45,16 @@ const day = 24 * 60 * 60_000
  * moment, so that a commit at noon does not stop a service at noon; a moment of the old one that was missed is still
  * made up.
  *
- * @param schedules null: none
  * @param last what was done last, by name
  * @param now milliseconds since 1970
  */
 export function judgeRounds(
-  schedules: Record<RoundName, Schedule | null>,
+  schedules: Schedules,
   last: ReadonlyMap<string, LastRound>,
   now: number,
 ): RoundVerdict[] {
   const verdicts: RoundVerdict[] = []
-  for (const name of ['backup', 'verify'] as const) {
-    const schedule = schedules[name]
-    if (schedule === null) continue
+  for (const [name, schedule] of schedulesIn(schedules)) {
     const dueAt = momentBefore(schedule, now)
     const before = last.get(name)
     // A clock that was days ahead must not put backups off until it was right.
@@ -66,4 +75,9 @@ const isSame = (a: Schedule, b: Schedule): boolean =>
 /** The last moment of a schedule that is not after `now`; clock changes as for windows. */
 export function momentBefore({ expression, timezone }: Schedule, now: number): number {
   return windowAt({ opens: expression, for: 0 }, timezone, now).openedAt
+}
+
+/** The next moment of a schedule after `now`. */
+export function momentAfter({ expression, timezone }: Schedule, now: number): number {
+  return windowAt({ opens: expression, for: 0 }, timezone, now).opensAt
 }

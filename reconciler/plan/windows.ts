@@ -1,6 +1,15 @@
 import { CronExpressionParser } from 'cron-parser'
 
-export type WindowRule = { opens: string; for: number }
+/** Milliseconds; one that denies keeps closed what others open. */
+export type WindowRule = { opens: string; for: number; kind?: 'allow' | 'deny' }
+
+/** A time in which a window stays as it is, open or closed, in milliseconds since 1970. */
+export type Stretch = {
+  open: boolean
+  from: number
+  /** Infinity: no end in sight. */
+  until: number
+}
 
 const minute = 60_000
 const day = 24 * 60 * minute
@@ -24,16 +33,67 @@ export function windowAt(
   const wallNow = now + offsetAt(now, timezone)
   const openings = (wall: number) =>
     CronExpressionParser.parse(rule.opens, { tz: 'UTC', currentDate: new Date(wall) })
-  // A day more than needed on both sides: no clock is changed by as much.
-  const earlier = openings(wallNow + day)
+  // Near a change the clock has shown later times than now: then it begins as much further off.
+  const changedBy = Math.abs(offsetAt(now + day, timezone) - offsetAt(now - day, timezone))
+  const earlier = openings(wallNow + changedBy + minute)
   let lastOpening: number
   do lastOpening = momentOf(earlier.prev().getTime(), timezone)
   while (lastOpening > now)
-  const later = openings(wallNow - day)
+  const later = openings(wallNow - minute)
   let opensAt: number
   do opensAt = momentOf(later.next().getTime(), timezone)
   while (opensAt <= now)
   return { open: now < lastOpening + rule.for, openedAt: lastOpening, opensAt }
+}
+
+/** Openings that are followed further than that are taken to have no end. */
+const mostOpenings = 1_000
+/** Not as far back: how long something without an end has been open nobody needs to know. */
+const mostOpeningsBefore = 100
+
+/** The last stretches of each window that were asked for; a pass asks for the same ones again and again. */
+const known = new Map<string, (Stretch & { sureUntil: number })[]>()
+const mostKnown = 50
+
+/**
+ * How long a window has been and will be as it is at a moment. Openings that overlap, of a window that lasts longer
+ * than the time between two of them, are one.
+ *
+ * @param now milliseconds since 1970
+ */
+export function stretchAt(rule: WindowRule, timezone: string, now: number): Stretch {
+  const key = `${rule.opens} ${rule.for} ${timezone}`
+  const before = known.get(key) ?? []
+  const same = before.find(({ from, sureUntil }) => from <= now && now < sureUntil)
+  if (same !== undefined) return same
+  if (known.size > 100) known.clear()
+  const { open, openedAt, opensAt } = windowAt(rule, timezone, now)
+  const stretch = open
+    ? { open, from: beginOf(rule, timezone, openedAt), ...endOf(rule, timezone, openedAt) }
+    : { open, from: openedAt + rule.for, until: opensAt, sureUntil: opensAt }
+  known.set(key, [stretch, ...before].slice(0, mostKnown))
+  return stretch
+}
+
+function endOf(rule: WindowRule, timezone: string, opening: number): { until: number; sureUntil: number } {
+  let last = opening
+  for (let followed = 0; followed < mostOpenings; followed += 1) {
+    const end = last + rule.for
+    const { openedAt } = windowAt(rule, timezone, end)
+    if (openedAt === last) return { until: end, sureUntil: end }
+    last = openedAt
+  }
+  return { until: Number.POSITIVE_INFINITY, sureUntil: last }
+}
+
+function beginOf(rule: WindowRule, timezone: string, opening: number): number {
+  let first = opening
+  for (let followed = 0; followed < mostOpeningsBefore; followed += 1) {
+    const { openedAt } = windowAt(rule, timezone, first - 1)
+    if (openedAt + rule.for < first) break
+    first = openedAt
+  }
+  return first
 }
 
 /** The moment at which the wall clock first shows that time, or has passed over it. */

@@ -2,7 +2,8 @@ import type { LocalImage, Running } from '../engine/engine.ts'
 import type { DataIntent, Operation } from '../journal/operation.ts'
 import type { Journal } from '../journal.ts'
 import type { Target } from '../plan/target.ts'
-import { type WindowRule, windowAt } from '../plan/windows.ts'
+import { whenToStart } from '../plan/when-to-start.ts'
+import { type WindowStanding, windowsOf } from '../plan/window-hold.ts'
 import { lastOf, sizesOfTheLast } from '../rollout/data.ts'
 import type { HeadChange, ToldData } from './head-plan.ts'
 
@@ -49,15 +50,18 @@ export function expectedData(journal: Pick<Journal, 'recordedBackups'>, data: Da
   }
 }
 
-/** When the change may start, for one that waits for a window. */
+/**
+ * When the change may start by the windows: by the one it names, and by those that deny. Of a change that names none only
+ * a start that is put off is told.
+ */
 export function expectedStart(
-  window: string | null,
-  about: { windows: Record<string, WindowRule>; timezone: string; now: number },
+  { service, window }: Pick<Target, 'service' | 'window'>,
+  standing: WindowStanding & { now: number },
 ): HeadChange['window'] {
-  const rule = window === null ? undefined : about.windows[window]
-  if (window === null || rule === undefined) return null
-  const { open, opensAt } = windowAt(rule, about.timezone, about.now)
-  return { name: window, opensAt: open ? null : opensAt }
+  const windows = windowsOf({ windows: [window] }, standing)
+  const start = whenToStart(windows, standing.now, standing.takes.get(service) ?? 0)
+  if (start.obstacle !== null) return { name: start.obstacle.window.name, opensAt: start.at }
+  return windows.allow.length === 0 ? null : { name: window ?? '', opensAt: null }
 }
 
 /**

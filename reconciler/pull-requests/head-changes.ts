@@ -10,6 +10,7 @@ import { hold, type Standing } from '../plan/hold.ts'
 import { containerOf, makePlan, membersOf, type PlanInput } from '../plan/plan.ts'
 import type { Target } from '../plan/target.ts'
 import { orderOf } from '../roll-out-order.ts'
+import { missingSecretProblem } from '../secrets/missing.ts'
 import { expectedData, expectedDisk, expectedDowntime, expectedStart } from './expectations.ts'
 import { unknownDigest } from './head-images.ts'
 import type { HeadChange, HeadPlan, ToldImage } from './head-plan.ts'
@@ -98,7 +99,7 @@ const asFarAsKnown = (sight: Sight, covered: FingerprintChange): FingerprintChan
  * Of what stays as it is the real configuration counts. Of the rest it must not when a secret is in it: that it is one
  * which ran or failed here before would tell whoever wrote a guess in place of the secret that he guessed right.
  */
-function headTargets({ renderings, outlook }: Sight, local: LocalImage[]): Target[] {
+function headTargets({ renderings, outlook, inForce }: Sight, local: LocalImage[]): Target[] {
   return renderings.head.list.map((target) => {
     const before = outlook.targets.list.find((each) => each.service === target.service)
     const here = local.find((image) => image.digests.includes(target.image.digest))
@@ -109,6 +110,8 @@ function headTargets({ renderings, outlook }: Sight, local: LocalImage[]): Targe
       ...target,
       imageId: before?.image.digest === target.image.digest ? before.imageId : (here?.id ?? null),
       configuration: isSame ? before.configuration : otherwise,
+      // Only production knows which secrets are there.
+      problem: target.problem ?? (isSame ? missingSecretProblem(inForce, target.service) : null),
     }
   })
 }
@@ -202,7 +205,6 @@ function told(sight: Sight, about: About): HeadChange {
   const target = considered.targets.find((each) => each.service === service)
   const { wanted, body } = orderOf(parts, ordered, change)
   const data = wanted.intent.data === undefined ? null : expectedData(parts.journal, wanted.intent.data)
-  const { timezone, windows } = head.state.host
   const problems =
     target === undefined
       ? []
@@ -234,7 +236,7 @@ function told(sight: Sight, about: About): HeadChange {
       action === 'replace' && change.together === null ? expectedDowntime(parts.journal, service) : null,
     window:
       action === 'replace' && !change.drift && target !== undefined
-        ? expectedStart(target.window, { windows, timezone, now: parts.now() })
+        ? expectedStart(target, considered.standing)
         : null,
     problems,
     newSecrets: target === undefined ? [] : renderings.newSecrets(service),

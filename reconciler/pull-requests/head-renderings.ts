@@ -2,13 +2,14 @@ import { configurationDifferences } from '../compose/configuration-differences.t
 import type { ComposeModel } from '../compose/model.ts'
 import { mountedSources } from '../compose/mounted-sources.ts'
 import { readComposeModel } from '../compose-config.ts'
-import { resolveVariables, sharedSecrets, standInVariables } from '../desired-state/variables.ts'
+import { sharedSecrets, standInVariables } from '../desired-state/variables.ts'
 import type { Host, SecretReference } from '../desired-state.ts'
 import type { FieldDifference, ImageDefaults } from '../engine/container-body.ts'
 import { codeOf } from '../errors.ts'
 import type { Loaded } from '../load.ts'
 import type { Parts } from '../parts.ts'
 import type { Pinned } from '../pinned-images.ts'
+import { noSecrets } from '../secrets/secrets.ts'
 import { type Targets, targetsOf } from '../targets.ts'
 
 /** How the head and the commit in force render, and in what they differ. */
@@ -87,7 +88,7 @@ const secretNames = ({ variables }: Host): string[] =>
   Object.keys(variables).filter((name) => typeof variables[name] !== 'string')
 
 const onPaper = (parts: Parts, loaded: Loaded, images: Map<string, Pinned>): Promise<Targets> =>
-  targetsOf({ ...parts, stateDir: parts.settings.stateDir }, loaded, { images })
+  targetsOf({ ...parts, ...parts.settings }, loaded, { images })
 
 async function renderedWith(
   parts: Parts,
@@ -96,7 +97,7 @@ async function renderedWith(
 ): Promise<Loaded> {
   const { compose: files, project } = loaded.state.host
   const model = await readComposeModel(parts.compose, { directory: loaded.root, files, project, variables })
-  return { ...loaded, model, secrets: new Set() }
+  return { ...loaded, model, secrets: new Set(), resolved: noSecrets }
 }
 
 /** Null when Compose does not take the real values; what it says about them must not be told. */
@@ -106,12 +107,14 @@ async function realTargets(
   shared: Record<string, SecretReference>,
 ): Promise<Targets | null> {
   try {
-    const { variables } = await resolveVariables({ variables: shared }, parts.settings.lookup)
+    const { variables, missing } = await parts.secrets.resolve({ variables: shared }, parts.settings.lookup)
+    // What production will compute is known when it has them.
+    if (missing.length > 0) return null
     const all = { ...standInVariables(head.state.host), ...variables }
     const rendered = await renderedWith(parts, head, all)
     return await onPaper(parts, rendered, images.head)
   } catch (error) {
-    if (['compose-refused', 'settings-invalid'].includes(codeOf(error) ?? '')) return null
+    if (codeOf(error) === 'compose-refused') return null
     throw error
   }
 }

@@ -122,4 +122,7 @@ export const toldImage = ({ name, tag, digest }: ToldImage): ToldImage => ({ nam
 const noFields = new Set(['image', 'container', 'state', 'service'])
 
 export const configurationFields = (reasons: { field: string }[]): string[] =>
-  [...new Set(reasons.map(({ field }) => field))].filter((field) => !noFields.has(field)).sort()
+  [...new Set(reasons.map(({ field }) => field))]
+    // The name of a changed secret stands beside the fields that it is in.
+    .filter((field) => !noFields.has(field) && !field.startsWith('secret '))
+    .sort()

@@ -7,6 +7,7 @@ import { hostKey } from '../host-key.ts'
 import { type Loaded, loadCommit } from '../load.ts'
 import type { Outlook } from '../look.ts'
 import type { Parts } from '../parts.ts'
+import { standInsFor } from '../secrets/secrets.ts'
 import { settingChanges, variableChanges } from './desired-changes.ts'
 import { headChanges } from './head-changes.ts'
 import { headImages } from './head-images.ts'
@@ -182,7 +183,7 @@ async function read(
   const values = hiding([written?.variables, outlook.loaded.state.host.variables])
   const hide = (text: string): string => values(standIn.tidy(text))
   const where = { compose: parts.compose, commit, root, directory }
-  return { ...(await loadCommit({ ...where, lookup: null, standIn: standIn.of })), hide }
+  return { ...(await loadCommit({ ...where, values: standInsFor(standIn.of) })), hide }
 }
 
 function findingsTold(

@@ -2,9 +2,8 @@ import { commentMessage } from '../gitea/comment.ts'
 import { statusMessage } from '../gitea/commit-status.ts'
 import type { Forge, PullRequest } from '../gitea/forge.ts'
 import { planContext } from '../gitea/protection.ts'
-import { isAboutData } from '../journal/data-records.ts'
 import type { ToldPlan } from '../journal/forge-records.ts'
-import type { Operation } from '../journal/operation.ts'
+import { isRollOut, type Operation } from '../journal/operation.ts'
 import type { Outlook } from '../look.ts'
 import type { Parts } from '../parts.ts'
 import { linksFrom } from '../what-to-say.ts'
@@ -107,6 +106,6 @@ function tellOne(parts: Parts, forge: Forge, { told, pull, first, outlook, plans
 function operationsOf({ journal }: Parts, commit: string): Operation[] {
   return journal
     .history(200)
-    .filter((each) => each.commit === commit && !isAboutData(each) && !each.intent.drift)
+    .filter((each) => each.commit === commit && isRollOut(each) && !each.intent.drift)
     .toReversed()
 }

@@ -33,6 +33,10 @@ export type Work = {
   mask: (text: string) => string
   /** False after a crash when the commit cannot be read: then what a container wrote is not recorded. */
   secretsKnown: boolean
+  /** Folder in which the proxy looks whether it has to hold requests. */
+  holdDir: string
+  /** The stack is brought up for the first time: see `firstHealth`. */
+  isFirstStart?: boolean
 }
 
 /** Where backups go. */

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import setUp from '../rig/global-setup.ts'
 import { measureBackup } from './backup.ts'
 import { type Figures, table } from './figures.ts'
+import { measureGate } from './gate.ts'
 import { measureMemory } from './memory.ts'
 import { measureQuietPass } from './quiet-pass.ts'
 import { measureStartUp } from './start-up.ts'
@@ -9,7 +10,7 @@ import { measureSwap } from './swap.ts'
 
 /**
  * `npm run bench`: measures on the real engine what docs/figures.md tells of. No test asserts a time; this only prints.
- * Usage: bench.ts [pass] [swap] [memory] [start] [backup] [--json] [--services N] [--passes N] [--pairs N]
+ * Usage: bench.ts [pass] [swap] [memory] [start] [gate] [backup] [--json] [--services N] [--passes N] [--pairs N]
  *   [--gigabytes N] [--scale N] [--files N]
  */
 const { values, positionals } = parseArgs({
@@ -30,6 +31,7 @@ const benchmarks: Record<string, () => Promise<Figures>> = {
   memory: () => measureMemory(20, Number(values.passes)),
   start: () => measureStartUp(Number(values.passes)),
   swap: () => measureSwap(Number(values.pairs ?? 11)),
+  gate: () => measureGate(Number(values.pairs ?? 15)),
   backup: () =>
     measureBackup({
       pairs: Number(values.pairs ?? 3),

@@ -20,7 +20,9 @@ const verbs = [
   'resume',
   'render',
   'bootstrap',
+  'notify',
   'doctor',
+  'self-update',
 ]
 
 const samovar = (args: string[], environment: Record<string, string> = {}) =>

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { openConsole } from '../../reconciler/cli/console.ts'
 import { pullInWords } from '../../reconciler/cli/progress.ts'
 import { table } from '../../reconciler/cli/table.ts'
-import { ago, bytes, sentenceAndNext, spent, versionInWords } from '../../reconciler/cli/wording.ts'
+import { ago, bytes, sentenceAndNext, spent, startsIn, versionInWords } from '../../reconciler/cli/wording.ts'
 import { waitingWords } from '../../reconciler/health/waiting-words.ts'
 
 const stream = (isTTY: boolean) => {
@@ -96,6 +96,12 @@ describe('words', () => {
     expect(versionInWords({ tag: '1.0.0', digest: `sha256:${'ab'.repeat(32)}` })).toBe('1.0.0 (abababab)')
     expect(versionInWords({ tag: '', digest: '' })).toBe('unknown')
     expect(versionInWords(null)).toBe('nothing')
+  })
+
+  test('what is held says how long it is until it starts', () => {
+    expect(startsIn(7_800_000, 0)).toBe(' (starts in 2 h 10 min)')
+    expect(startsIn('1970-01-03T00:00:00.000Z', 0)).toBe(' (starts in 2 d)')
+    expect([startsIn(1_000, 0), startsIn(null, 0)]).toEqual([' (starts within a minute)', ''])
   })
 
   test('a hold reason is taken apart into what is and what to do', () => {

@@ -22,7 +22,8 @@ beforeEach(async () => {
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
-const write = async (...sources: MountedSource[]) => await materialise(sources, { directory, stateDir })
+const write = async (...sources: MountedSource[]) =>
+  await materialise(sources, { directory, stateDir, secretsDir: join(stateDir, 'secrets'), key: 'k' })
 
 describe('files of the repository', () => {
   test('stand read-only in a folder that only root enters', async () => {
@@ -80,13 +81,4 @@ describe('refused with a sentence', () => {
     execFileSync('mkfifo', [join(directory, 'site/pipe')])
     await refusal(site).toThrow('site/pipe cannot be mounted: it is neither a file nor a folder')
   })
-})
-
-test('a secret has the mode and owner it asks for, and with a key its address tells nothing about it', async () => {
-  const secret: MountedSource = { key: 's', name: 'token', from: { content: 'sesame' }, mode: 0o400 }
-  const plain = (await write(secret))['s'] ?? ''
-  expect(await readFile(plain, 'utf8')).toBe('sesame')
-  expect((await lstat(plain)).mode & 0o777).toBe(0o400)
-  const keyed = (await materialise([secret], { directory, stateDir, key: 'k' }))['s']
-  expect(keyed).not.toBe(plain)
 })

@@ -126,6 +126,76 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
       expect(seen.startedAt).toBeGreaterThan(0)
     })
 
+    /** A one-off container of the service, started: it serves until it is told to stop. */
+    const oneOff = async (operation: string) => {
+      const body = bodyOf(under.good)
+      body.Labels['com.docker.compose.oneoff'] = 'True'
+      await under.engine.holdImage(under.good)
+      const candidate = await under.engine.create(
+        operation,
+        { ...body, HostConfig: {} },
+        { name: `${under.project}-web-run` },
+      )
+      await under.engine.start(operation, candidate)
+      return candidate.instance
+    }
+
+    test('a one-off container stands beside the service and counts as none of it', async () => {
+      const { engine, project } = await opened()
+      const web = await runningWeb()
+      const instance = await oneOff(operationId())
+      const seen = await engine.observe(project)
+      expect(seen.find((each) => each.instance === instance)).toMatchObject({
+        oneOff: true,
+        state: 'running',
+      })
+      expect(seen.find((each) => each.instance === web.instance)).toMatchObject({ oneOff: false })
+    })
+
+    test('the end of a container is waited for, and a wait that is given up leaves it running', async () => {
+      const { engine } = await opened()
+      const instance = await oneOff(operationId())
+      expect(await engine.ended(instance, AbortSignal.timeout(300))).toBeNull()
+      expect((await engine.inspect(instance)).state).toBe('running')
+      const ended = engine.ended(instance, new AbortController().signal)
+      await under.stopByHand(instance)
+      const exitCode = await ended
+      expect(exitCode).toBe((await engine.inspect(instance)).exitCode)
+    })
+
+    test('a container that is removed while its end is waited for is not-found', async () => {
+      const { engine } = await opened()
+      const instance = await oneOff(operationId())
+      await under.removeByHand(instance)
+      await expect(engine.ended(instance, new AbortController().signal)).rejects.toMatchObject({
+        code: 'not-found',
+      })
+    })
+
+    test('the one-off containers of an operation are stopped and removed, and nothing else is', async () => {
+      const { engine, project } = await opened()
+      const web = await runningWeb()
+      const [operation, other] = [operationId(), operationId()]
+      await oneOff(operation)
+      await engine.removeOneOffs(web.operation)
+      await engine.removeOneOffs(other)
+      expect(await engine.observe(project)).toHaveLength(2)
+      await engine.removeOneOffs(operation)
+      await engine.removeOneOffs(operation)
+      expect((await engine.observe(project)).map((each) => each.instance)).toEqual([web.instance])
+    })
+
+    test('a signal goes to the container that was looked at, and to no other', async () => {
+      const { engine } = await opened()
+      const web = await runningWeb()
+      await engine.signal(web, 'SIGHUP')
+      await expect(engine.signal({ ...web, name: 'another' }, 'SIGHUP')).rejects.toMatchObject({
+        code: 'changed',
+      })
+      await under.stopByHand(web.instance)
+      await expect(engine.signal(web, 'SIGHUP')).rejects.toMatchObject({ code: 'engine-refused' })
+    })
+
     test('a container that was set aside is stopped, renamed, and will not be restarted', async () => {
       const { engine } = await opened()
       const web = await runningWeb()

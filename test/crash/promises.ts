@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type Docker from 'dockerode'
 import type { TestHost } from '../end-to-end/test-host.ts'
 import { until } from '../rig/until.ts'
@@ -43,6 +45,7 @@ export async function brokenPromises(
   broken.push(...(await served(host, expected)))
   broken.push(...inTheJournal(host, expected), ...inTheReports(reports, expected))
   const web = containers.find((each) => each.State === 'running' && serviceOf(each) === 'web')
+  if (existsSync(join(host.stateDir, 'hold', 'flag.json'))) broken.push('requests are still held')
   if (expected.container !== undefined && web?.Id !== expected.container)
     broken.push(`another container than before serves: ${web?.Id.slice(0, 12)}`)
   return broken

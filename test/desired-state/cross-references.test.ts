@@ -9,9 +9,9 @@ const compose: ComposeNames = {
   services: {
     gitea: { profiles: [], volumes: ['gitea-data'] },
     postgres: { profiles: [], volumes: ['postgres-data'] },
-    certbot: { profiles: ['jobs'], volumes: [] },
+    certbot: { profiles: ['jobs'], volumes: ['certificates'] },
   },
-  volumes: ['gitea-data', 'postgres-data'],
+  volumes: ['gitea-data', 'postgres-data', 'certificates'],
 }
 
 async function lines(files: Record<string, string | null>, names: ComposeNames = compose): Promise<string[]> {
@@ -59,8 +59,8 @@ health: { checks: [{ command: [a], in: toString }] }
 `
     expect(await lines({ [gitea]: text })).toEqual([
       `${gitea}:4:17: data[0].postgres: \`postgers\` is not a service of the Compose files, expected gitea, postgres, certbot (did you mean postgres?)`,
-      `${gitea}:5:15: data[1].volume: \`gitea_data\` is not a volume of the Compose files, expected gitea-data, postgres-data (did you mean gitea-data?)`,
-      `${gitea}:6:15: data[2].volume: \`constructor\` is not a volume of the Compose files, expected gitea-data, postgres-data`,
+      `${gitea}:5:15: data[1].volume: \`gitea_data\` is not a volume of the Compose files, expected gitea-data, postgres-data, certificates (did you mean gitea-data?)`,
+      `${gitea}:6:15: data[2].volume: \`constructor\` is not a volume of the Compose files, expected gitea-data, postgres-data, certificates`,
       `${gitea}:7:40: health.checks[0].in: \`toString\` is not a service of the Compose files, expected gitea, postgres, certbot`,
     ])
   })
@@ -99,6 +99,21 @@ health: { checks: [{ command: [a], in: toString }] }
     expect(await lines({ [host]: goodHost + jobs })).toEqual([
       `${host}:5:51: jobs.renew.run.service: \`certbt\` is not a service of the Compose files, expected gitea, postgres, certbot (did you mean certbot?)`,
       `${host}:5:78: jobs.renew.then.restart: \`nginx\` is not a service of the Compose files, expected gitea, postgres, certbot`,
+    ])
+  })
+
+  test('a job runs a service that does not run by itself, and watches a volume of it', async () => {
+    const job = (service: string, volume: string) =>
+      `${goodHost}jobs:\n  renew: { schedule: "0 1 * * *", run: { service: ${service} }, then: { reload: gitea, ifChanged: { volume: ${volume} } } }\n`
+    expect(await lines({ [host]: job('certbot', 'certificates') })).toEqual([])
+    expect(await lines({ [host]: job('gitea', 'gitea-data') })).toEqual([
+      `${host}:5:51: jobs.renew.run.service: \`gitea\` runs all the time, expected a service with a profile, as in \`profiles: [jobs]\``,
+    ])
+    expect(await lines({ [host]: job('certbot', 'gitea-data') })).toEqual([
+      `${host}:5:106: jobs.renew.then.ifChanged.volume: \`gitea-data\` is not mounted by certbot, expected certificates`,
+    ])
+    expect(await lines({ [host]: job('certbot', 'certificate') })).toEqual([
+      `${host}:5:106: jobs.renew.then.ifChanged.volume: \`certificate\` is not a volume of the Compose files, expected certificates (did you mean certificates?)`,
     ])
   })
 

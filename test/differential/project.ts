@@ -43,7 +43,12 @@ export async function prepareProject(rig: RigInUse, fixture: string, folder: str
     project: name,
     variables,
   })
-  const mounted = await materialise(allMountedSources(read), { directory, stateDir })
+  const mounted = await materialise(allMountedSources(read), {
+    directory,
+    stateDir,
+    secretsDir: join(stateDir, 'secrets'),
+    key: 'key',
+  })
   const pins: Record<string, { image: string }> = {}
   const imageIds: Record<string, string> = {}
   for (const [service, { image = '' }] of Object.entries(read.services)) {
@@ -93,7 +98,7 @@ export async function createNetworksAndVolumes(rig: RigInUse, project: Project):
   }
 }
 
-async function createContainer(
+export async function createContainer(
   rig: RigInUse,
   name: string,
   body: ContainerBody,

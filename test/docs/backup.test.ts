@@ -45,6 +45,7 @@ describe('docs/backup.md', () => {
         lastPassMs: () => null,
         lastPassOk: () => true,
         rollingOut: () => 0,
+        jobs: () => [],
         now: () => 0,
         data: {
           provenBackups: () => [],
@@ -87,7 +88,7 @@ describe('docs/backup.md', () => {
   })
 
   test('leads nowhere that is not there', async () => {
-    for (const file of ['docs/backup.md', 'docs/operating.md', 'docs/architecture.md', 'README.md'])
+    for (const file of ['docs/backup.md', 'docs/operations.md', 'docs/architecture.md', 'README.md'])
       for (const [, target = ''] of (await readFile(file, 'utf8')).matchAll(/\]\(([^)]+)\)/g)) {
         const [path = '', place] = target.split('#')
         if (/^https?:/.test(path)) continue

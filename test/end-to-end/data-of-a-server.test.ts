@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EngineEvent } from '../../reconciler/engine/engine.ts'
 import { inForce } from '../../reconciler/in-force.ts'
 import { newMemory } from '../../reconciler/look.ts'
 import { backupsOf } from '../../reconciler/stored-backups.ts'
+import { until } from '../rig/until.ts'
 import { notesCompose } from './notes-desired.ts'
 import { type NotesHost, noted, startNotesHost, withNotes } from './notes-host.ts'
 import { expectAll, notesOf, startWriter } from './writer.ts'
@@ -26,8 +28,11 @@ describe.each([
     await host.update({ postgres: '15.1', postgresExtra }, 'postgres').catch(() => null)
     const before = await notesOf(host)
     await using writer = await startWriter(host)
+    await using seen = await watched()
     const operation = await host.update({ postgres: '15.2', postgresExtra }, 'postgres')
+    await seen.until('notes started')
     await writer.ended()
+    expect(seen.order()).toEqual(['notes stopped', 'postgres stopped', 'postgres started', 'notes started'])
     expect(operation).toMatchObject({ result: 'applied', to: { tag: '15.2' }, backup: expect.any(String) })
     const steps = await host.steps(operation)
     expect(steps['quiesce']).toMatch(/^stopped \S+-notes-1$/)
@@ -46,11 +51,16 @@ describe.each([
     async (how) => {
       const before = await notesOf(host)
       await using writer = await startWriter(host)
+      await using seen = await watched()
       const own = postgresExtra === '' ? '' : `${postgresExtra}backup: { while: ${how} }\n`
       const extras = { notesExtra: `backup: { while: ${how} }\n`, postgresExtra: own }
       const operation = await host.update({ ...bad, ...extras }, 'postgres')
       await writer.ended()
       expect(operation).toMatchObject({ result: 'reverted', from: { tag: '15.2' } })
+      await seen.until('notes started')
+      // The application meets the old version only: it is started once, after the last start of a server.
+      expect(seen.order().slice(-2)).toEqual(['postgres started', 'notes started'])
+      expect(seen.order().indexOf('notes started')).toBe(seen.order().length - 1)
       expect(operation.reason).toContain('its data was put back from backup')
       const there = await notesOf(host)
       for (const text of before) expect(there).toContain(text)
@@ -66,6 +76,28 @@ describe.each([
     },
   )
 })
+
+/** In which order containers of the application and its server stop and start, as the engine tells it. */
+async function watched() {
+  const { engine } = await host.parts()
+  const told: string[] = []
+  const end = new AbortController()
+  const words: Record<string, string> = { die: 'stopped', start: 'started' }
+  const note = ({ service, action }: EngineEvent) => {
+    const word = words[action]
+    const isNews = word !== undefined && told.at(-1) !== `${service} ${word}`
+    if (isNews && ['notes', 'postgres'].includes(service)) told.push(`${service} ${word}`)
+  }
+  const watching = engine.watch(host.project, note, () => {}, end.signal)
+  return {
+    order: () => told,
+    until: (what: string) => until(what, () => told.at(-1) === what, { withinMs: 20_000 }),
+    async [Symbol.asyncDispose]() {
+      end.abort()
+      await watching
+    },
+  }
+}
 
 async function partsOf(backup: string | null): Promise<string[]> {
   const parts = await host.parts()

@@ -45,7 +45,7 @@ test('plan, apply, plan: changes, done, in sync', async () => {
     expect.stringMatching(/^in sync: 1 service as commit [0-9a-f]{8} says\n$/),
   ])
   expect((await documentOf<PlanDocument>(host, ['plan'])).changes).toEqual([
-    { service: 'web', action: 'none', reasons: [], held: null, drift: false, together: null },
+    { service: 'web', action: 'none', reasons: [], held: null, startsAt: null, drift: false, together: null },
   ])
   expect((await samovar(host, ['apply'])).stdout).toMatch(
     /^nothing to do: the host is as commit [0-9a-f]{8} says\n$/,
@@ -301,9 +301,15 @@ describe('validate and doctor', () => {
     await checkout(folder.path, good)
     const environment = { PATH: process.env['PATH'] ?? '', DOCKER_HOST: 'unix:///nonexistent/docker.sock' }
     const valid = await samovar({ environment }, ['validate', folder.path])
-    expect([valid.exitCode, valid.stdout]).toEqual([
+    expect([valid.exitCode, valid.stdout.split('\n')]).toEqual([
       0,
-      `valid: ${folder.path}/desired-state describes 1 service of host: web\n`,
+      [
+        `valid: ${folder.path}/desired-state describes 1 service of host: web`,
+        expect.stringMatching(
+          /^hint: web takes the secret PASSWORD through environment\.PASSWORD, where docker inspect shows it; next: /,
+        ),
+        '',
+      ],
     ])
     expect((await samovar({ environment }, ['validate', join(folder.path, 'desired-state')])).exitCode).toBe(
       0,

@@ -246,3 +246,20 @@ test('the signal ends a hanging look at once and closes its connection', async (
   expect(result.ok).toBe(false)
   await closed
 })
+
+test('a check shows the proxy what lets it pass while requests are held, and nothing when none are', async () => {
+  const seen: unknown[] = []
+  await using server = await serve((request, response) => {
+    seen.push(request.headers['x-samovar-check'])
+    response.end()
+  })
+  const policy = { kind: 'http', every: 1000, timeout: 3000, url: server.url, status: null } as const
+  for (const pass of ['a1b2', null]) {
+    const check = httpCheck(
+      { ...policy, header: {}, body: null, json: {}, ca: null },
+      { tag: '', root: '', pass },
+    )
+    expect(await runCheck(check, new AbortController().signal)).toMatchObject({ ok: true })
+  }
+  expect(seen).toEqual(['a1b2', undefined])
+})

@@ -4,6 +4,7 @@ import { SamovarError } from '../../reconciler/errors.ts'
 import { type MetricsSource, makeMetrics } from '../../reconciler/http/metrics.ts'
 import { type HttpSource, startHttp } from '../../reconciler/http/server.ts'
 import type { BackupRecord } from '../../reconciler/journal/data-records.ts'
+import type { JobRun } from '../../reconciler/journal/job-records.ts'
 import type { Operation } from '../../reconciler/journal/operation.ts'
 import type { ServiceStatus, Status } from '../../reconciler/status.ts'
 
@@ -13,6 +14,7 @@ const service = (name: string, other: Partial<ServiceStatus> = {}): ServiceStatu
   health: 'healthy',
   state: 'idle',
   reason: '',
+  startsAt: null,
   desired: { image: 'web', tag: '1.0.0', digest: 'sha256:aa' },
   operation: null,
   running: null,
@@ -24,6 +26,7 @@ const status: Status = {
   commit: 'c'.repeat(40),
   lastPass: '2026-11-22T03:00:00.000Z',
   services: [service('web'), service('db', { sync: 'out-of-sync', state: 'quarantined' })],
+  jobs: [],
   summary: '',
   problems: [],
   findings: [],
@@ -31,6 +34,15 @@ const status: Status = {
   seenAt: null,
   daemon: null,
   outbox: { waiting: 2, since: '2026-11-22T03:00:00.000Z', problem: 'HTTP 502' },
+  notifications: {
+    waiting: 3,
+    since: '2026-11-22T03:00:00.000Z',
+    problem: 'it does not answer',
+    lastSent: '2026-11-22T02:00:00.000Z',
+    sent: 7,
+    failed: 5,
+    givenUp: 1,
+  },
 }
 
 /** As without SAMOVAR_WEBHOOK_SECRET and SAMOVAR_DIUN_TOKEN. */
@@ -175,7 +187,7 @@ describe('metrics', () => {
     }),
     atWork: () => 0,
   }
-  const metrics = (about: Partial<MetricsSource['data']> = {}) =>
+  const metrics = (about: Partial<MetricsSource['data']> = {}, jobs: JobRun[] = []) =>
     makeMetrics(
       {
         status: () => status,
@@ -184,6 +196,7 @@ describe('metrics', () => {
         rollingOut: () => 1,
         now: () => Date.parse('2026-11-22T03:01:00.000Z'),
         data: { ...data, ...about },
+        jobs: () => jobs,
       },
       '1.2.3',
     )
@@ -222,6 +235,25 @@ describe('metrics', () => {
     expect(line(text, 'samovar_operations_total{result="reverted"}')).toBe('1')
     expect(line(text, 'samovar_rollbacks_total')).toBe('2')
     expect(line(text, 'samovar_drift_corrections_total')).toBe('1')
+  })
+
+  test('a job is alerted on by its last success, which is known after a restart; its runs are no roll-outs', async () => {
+    const success = { job: 'renew', finishedAt: Date.UTC(2026, 10, 22, 3) }
+    const made = metrics({}, [success as JobRun])
+    const ended = (result: string) =>
+      made.operationEnded({ result, kind: 'job', intent: { job: { name: 'renew' } } } as Operation)
+    ended('applied')
+    ended('untouched')
+    ended('untouched')
+    ended('running')
+    const text = await made.registry.metrics()
+    expect(line(text, 'samovar_job_last_success_timestamp_seconds{job="renew"}')).toBe(
+      String(Date.UTC(2026, 10, 22, 3) / 1000),
+    )
+    expect(line(text, 'samovar_job_runs_total{job="renew",result="succeeded"}')).toBe('1')
+    expect(line(text, 'samovar_job_runs_total{job="renew",result="failed"}')).toBe('2')
+    expect(line(text, 'samovar_operations_total{result="applied"}')).toBe('0')
+    expect(line(text, 'samovar_operations_total{result="untouched"}')).toBe('0')
   })
 
   test('of each class the newest good backup counts, of services that are still there', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { NewOperation } from '../../reconciler/journal/operation.ts'
+import type { NewOperation, Operation, OperationKind } from '../../reconciler/journal/operation.ts'
 import { openJournal } from '../../reconciler/journal.ts'
 import { tempFolder } from '../rig/temp-folder.ts'
 
@@ -41,6 +41,27 @@ test('history is newest first, also for operations of the same millisecond', asy
   const ids = ['a', 'b', 'a'].map((service) => journal.beginOperation(wanted(service), 5).id)
   expect(journal.history(10).map((each) => each.id)).toEqual(ids.toReversed())
   expect(journal.history(10, 'a').map((each) => each.id)).toEqual([ids[2], ids[0]])
+  journal.close()
+})
+
+test('how long roll-outs took is known of those that ran through: not of others, nor of one a crash cut short', async () => {
+  await using folder = await tempFolder('journal-times')
+  const journal = openJournal(folder.path)
+  const add = (ms: number, other: Partial<Operation> = {}, kind: OperationKind = 'replace') => {
+    const begun = journal.beginOperation({ ...wanted('web'), kind }, 1_000)
+    journal.saveOperation({ ...begun, result: 'applied', finishedAt: 1_000 + ms, ...other })
+  }
+  add(1_000)
+  add(2_000)
+  add(3_000, { result: 'reverted' })
+  add(60_000, { result: 'stuck' })
+  add(70_000, { result: 'untouched' })
+  add(90_000_000, { attempts: 2 })
+  add(80_000, {}, 'start')
+  add(50_000, {}, 'backup')
+  expect(journal.rollOutTimes('web', 2)).toEqual([3_000, 2_000])
+  expect(journal.rollOutTimes('web', 9)).toEqual([3_000, 2_000, 1_000])
+  expect(journal.rollOutTimes('other', 9)).toEqual([])
   journal.close()
 })
 

@@ -123,3 +123,22 @@ test('a service that runs twice is not changed before a person says which one is
   )
   expect(actions(plan({ running: twice }))).toEqual([])
 })
+
+test('what is swapped together starts when the windows of both are open, and say the same moment', () => {
+  const hour = 3_600_000
+  const windows = {
+    nights: { opens: '0 2 * * *', for: 2 * hour },
+    weekly: { opens: '30 3 * * 0', for: 2 * hour },
+    early: { opens: '0 1 * * 1', for: hour },
+  }
+  const startsAt = (own: string | null, others: string | null) => {
+    const targets = [target({ ...newer, window: own }), side({ ...newer, window: others })]
+    const { changes } = plan({ running: both, targets, standing: standing({ windows }) })
+    return changes.map((each) => each.startsAt)
+  }
+  const sunday = Date.UTC(2026, 10, 29, 2, 30)
+  expect(startsAt('nights', 'weekly')).toEqual([sunday, sunday])
+  expect(startsAt(null, 'weekly')).toEqual([sunday, sunday])
+  expect(startsAt('nights', 'early')).toEqual([null, null])
+  expect(startsAt(null, null)).toEqual([null, null])
+})

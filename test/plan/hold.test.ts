@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { hold, moment } from '../../reconciler/plan/hold.ts'
+import { heldBack, hold, moment } from '../../reconciler/plan/hold.ts'
 import { change, digestOf, noon, standing, target } from './given.ts'
 
 const windows = { nightly: { opens: '0 3 * * *', for: 3_600_000 } }
@@ -84,9 +84,62 @@ test('--now ignores windows and growing pauses, but neither a pause, a quarantin
 
 test('a window holds what a commit changes, and says when it opens', () => {
   expect(held({}, { window: 'nightly' })).toBe(
-    'waits for the window "nightly", which opens at Mon 2026-11-23 03:00; samovar apply --now does it at once',
+    'waits for the window "nightly", which opens at Mon 2026-11-23 03:00; next: wait, or samovar apply --now',
   )
   expect(held({ now: Date.UTC(2026, 10, 23, 2, 30) }, { window: 'nightly' })).toBeNull()
+})
+
+const exams = { opens: '0 8 23 11 *', for: 24 * 3_600_000, kind: 'deny' as const }
+const monday = Date.UTC(2026, 10, 23, 12)
+
+test('an open window that denies holds every service, and says which it is, until when, and when it starts', () => {
+  const denied = { windows: { ...windows, exams }, now: monday }
+  expect(held(denied)).toBe(
+    'the window "exams" denies changes until Tue 2026-11-24 08:00 and it starts then; next: wait, or samovar apply --now',
+  )
+  expect(held(denied, { window: 'nightly' })).toBe(
+    'the window "exams" denies changes until Tue 2026-11-24 08:00; starts at Wed 2026-11-25 03:00; next: wait, or samovar apply --now',
+  )
+  expect(held({ ...denied, ignoreWindows: true })).toBeNull()
+  expect(held(denied, {}, { drift: true })).toBeNull()
+  expect(held(denied, {}, { action: 'create' })).toBeNull()
+  expect(held({ ...denied, now: Date.UTC(2026, 10, 24, 7) })).toBeNull()
+})
+
+test('one that denies for ever says so, and what to do', () => {
+  const never = { opens: '0 0 * * *', for: 48 * 3_600_000, kind: 'deny' as const }
+  expect(heldBack(target(), change(), standing({ windows: { never } }))).toEqual({
+    reason:
+      'the window "never" denies changes, without an end; no moment is in sight at which it could start; next: change the windows in host.yaml, or samovar apply --now',
+    startsAt: null,
+  })
+})
+
+test('what would not be over in time says how long it takes and when it starts', () => {
+  const takes = new Map([['web', 20 * minutes]])
+  const late = { windows: { ...windows, exams }, takes, now: Date.UTC(2026, 10, 23, 2, 45) }
+  expect(held(late, { window: 'nightly' })).toBe(
+    'would take about 20 min, and the window "nightly" closes at Mon 2026-11-23 04:00; starts at Wed 2026-11-25 03:00; next: wait, or samovar apply --now',
+  )
+  expect(held({ ...late, now: Date.UTC(2026, 10, 23, 6, 45) })).toBe(
+    'would take about 20 min, and the window "exams" denies changes from Mon 2026-11-23 08:00; starts at Tue 2026-11-24 08:00; next: wait, or samovar apply --now',
+  )
+})
+
+test('what fits into no opening says that it starts nevertheless, and when', () => {
+  const takes = new Map([['web', 180 * minutes]])
+  expect(held({ takes }, { window: 'nightly' })).toBe(
+    'waits for the window "nightly", which opens at Mon 2026-11-23 03:00; starts at Mon 2026-11-23 03:00, when a long opening begins: it takes about 3 h and fits into none; next: wait, or samovar apply --now',
+  )
+})
+
+test('the next try after a failure is at the first moment after the pause at which its window is open', () => {
+  const failed = standing({ windows, ...setback() })
+  expect(heldBack(target({ window: 'nightly' }), change(), failed)).toEqual({
+    reason: 'tried 3 times (no pull); next try at Mon 2026-11-23 03:00, or samovar retry web',
+    startsAt: Date.UTC(2026, 10, 23, 2),
+  })
+  expect(heldBack(target(), change(), failed)?.startsAt).toBe(noon + 5 * minutes)
 })
 
 test('a window does not hold what has to be mended', () => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { judgeRounds, type LastRound, momentBefore, type Schedule } from '../../reconciler/plan/rounds.ts'
+import {
+  judgeRounds,
+  type LastRound,
+  momentAfter,
+  momentBefore,
+  type Schedule,
+} from '../../reconciler/plan/rounds.ts'
 
 const nightly: Schedule = { expression: '0 2 * * *', timezone: 'Europe/Berlin' }
 const at = (iso: string): number => Date.parse(iso)
@@ -60,6 +66,44 @@ describe('what is due', () => {
     expect(judgeRounds({ backup: nightly, verify: weekly }, last, sunday)).toEqual([
       { name: 'verify', verdict: 'due', dueAt: sunday, schedule: weekly },
     ])
+  })
+})
+
+describe('jobs', () => {
+  const renew = 'job renew' as const
+  const weekly: Schedule = { ...nightly, expression: '30 3 * * 0' }
+  const sunday = at('2026-11-22T02:30:00Z')
+
+  test('have schedules of their own, and come after the backup that is due with them', () => {
+    const last = new Map([
+      ['backup', { dueAt: night('21'), schedule: nightly, cut: false }],
+      [renew, { dueAt: sunday - 7 * 86_400_000, schedule: weekly, cut: false }],
+    ])
+    const due = judgeRounds({ backup: nightly, verify: null, [renew]: weekly }, last, sunday)
+    expect(due.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual(['backup due', 'job renew due'])
+  })
+
+  test('run once on the day the clock goes back, and on the day it goes forward', () => {
+    const nightJob = { ...nightly, expression: '30 2 * * *' }
+    const runs = (from: string, hours: number): string[] => {
+      const done: string[] = []
+      let dueAt = momentBefore(nightJob, at(from))
+      for (let now = at(from); now < at(from) + hours * 3_600_000; now += 60_000) {
+        const last = new Map([[renew, { dueAt, schedule: nightJob, cut: false }]])
+        const [verdict] = judgeRounds({ [renew]: nightJob }, last, now)
+        if (verdict === undefined) continue
+        dueAt = verdict.dueAt
+        done.push(new Date(now).toISOString())
+      }
+      return done
+    }
+    expect(runs('2026-10-24T12:00:00Z', 24)).toEqual(['2026-10-25T00:30:00.000Z'])
+    expect(runs('2026-03-28T12:00:00Z', 24)).toEqual(['2026-03-29T01:00:00.000Z'])
+  })
+
+  test('the next moment is after now, also on the moment itself', () => {
+    expect(momentAfter(weekly, sunday)).toBe(sunday + 7 * 86_400_000)
+    expect(momentAfter(weekly, sunday - 1)).toBe(sunday)
   })
 })
 

@@ -29,19 +29,27 @@ test('the median of an even number lies between the two in the middle', () => {
   expect([median([1]), median([4, 1]), median([3, 1, 2])]).toEqual([1, 2.5, 2])
 })
 
-test('a window that is open now starts at once; one that is named and not known is none', () => {
+test('a window that is open now starts at once; one that is named and not known is none; one that denies puts it off', () => {
   const about = {
     windows: { daily: { opens: '0 3 * * *', for: 3600_000 } },
     timezone: 'UTC',
+    takes: new Map<string, number>(),
     now: Date.UTC(2026, 10, 22, 3, 30),
   }
-  expect(expectedStart('daily', about)).toEqual({ name: 'daily', opensAt: null })
-  expect(expectedStart('daily', { ...about, now: Date.UTC(2026, 10, 22, 5) })).toEqual({
-    name: 'daily',
-    opensAt: Date.UTC(2026, 10, 23, 3),
+  const web = target({ window: 'daily' })
+  expect(expectedStart(web, about)).toEqual({ name: 'daily', opensAt: null })
+  const closed = { ...about, now: Date.UTC(2026, 10, 22, 5) }
+  const tomorrow = Date.UTC(2026, 10, 23, 3)
+  expect(expectedStart(web, closed)).toEqual({ name: 'daily', opensAt: tomorrow })
+  expect(expectedStart(target({ window: 'other' }), about)).toBeNull()
+  expect(expectedStart(target(), about)).toBeNull()
+  const exams = { opens: '0 0 23 11 *', for: 24 * 3_600_000, kind: 'deny' as const }
+  const denied = { ...closed, windows: { ...about.windows, exams } }
+  expect(expectedStart(web, denied)).toEqual({ name: 'daily', opensAt: tomorrow + 24 * 3_600_000 })
+  expect(expectedStart(target(), { ...denied, now: tomorrow })).toEqual({
+    name: 'exams',
+    opensAt: Date.UTC(2026, 10, 24),
   })
-  expect(expectedStart('other', about)).toBeNull()
-  expect(expectedStart(null, about)).toBeNull()
 })
 
 test('disk is needed for images that are not here, and for the largest copy of data', () => {

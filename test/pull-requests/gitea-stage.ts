@@ -11,11 +11,12 @@ import type { NewMessage } from '../../reconciler/journal/outbox.ts'
 import { type Journal, openJournal } from '../../reconciler/journal.ts'
 import type { Loaded } from '../../reconciler/load.ts'
 import { type Memory, newMemory } from '../../reconciler/look.ts'
-import type { Parts } from '../../reconciler/parts.ts'
+import { notifiersOf, type Parts } from '../../reconciler/parts.ts'
 import type { BumpContent } from '../../reconciler/pull-requests/bump-text.ts'
 import { bumpMessage } from '../../reconciler/pull-requests/propose-bump.ts'
 import { settleProposals } from '../../reconciler/pull-requests/settle-proposals.ts'
 import { deliveriesOf } from '../../reconciler/say-to-gitea.ts'
+import { noSecrets, openSecrets } from '../../reconciler/secrets/secrets.ts'
 import { readSettings } from '../../reconciler/settings.ts'
 import { type FaultProxy, startFaultProxy } from '../rig/fault-proxy.ts'
 import { type PretendGitea, startPretendGitea } from '../rig/pretend-gitea.ts'
@@ -114,7 +115,9 @@ export async function openGiteaStage(
     source,
     journal,
     backups: { key: null, open: async () => [] },
+    secrets: openSecrets(state.path),
     forge,
+    notifiers: notifiersOf({ mail: null }),
     clock: {
       now: () => now,
       sleep: async (milliseconds) => {
@@ -238,6 +241,7 @@ const loadedOf = (services: ServicePolicy[], commit: string): Loaded => ({
   },
   model: { directory: '/', services: {}, secrets: {}, configs: {} } as unknown as Loaded['model'],
   secrets: new Set(),
+  resolved: noSecrets,
 })
 
 function caller({ url, admin }: PretendGitea): GiteaStage['admin'] {

@@ -62,6 +62,7 @@ const considered = {
   prune: false,
   standing: {
     ...{ now: noon, timezone: 'UTC', windows: { weekly: { opens: '0 3 * * *', for: 60_000 } } },
+    ...{ takes: new Map<string, number>(), ownContainer: null },
     ...{ ignoreWindows: false, paused: new Set<string>(), stuck: [], quarantined: [], dirty: [] },
     ...{ setbacks: [], lastApplied: new Map<string, string>() },
   },

@@ -7,10 +7,11 @@ import { openSource } from '../../reconciler/git/checkout.ts'
 import { realClock } from '../../reconciler/health/clock.ts'
 import { type Journal, openJournal } from '../../reconciler/journal.ts'
 import { look, type Memory, newMemory, type Outlook } from '../../reconciler/look.ts'
-import type { Parts } from '../../reconciler/parts.ts'
+import { notifiersOf, type Parts } from '../../reconciler/parts.ts'
 import type { HeadPlan } from '../../reconciler/pull-requests/head-plan.ts'
 import { type PlanHeadOptions, planHead } from '../../reconciler/pull-requests/plan-head.ts'
 import { type PassReport, pass } from '../../reconciler/reconcile.ts'
+import { openSecrets } from '../../reconciler/secrets/secrets.ts'
 import { readSettings } from '../../reconciler/settings.ts'
 import { gitIn } from '../git/source.ts'
 import { type GitServer, startGitServer } from '../rig/git-server.ts'
@@ -78,7 +79,9 @@ export async function openStage(
     source,
     journal,
     backups: { key: null, open: async () => [] },
+    secrets: openSecrets(state.path),
     forge: null,
+    notifiers: notifiersOf({ mail: null }),
     clock: realClock,
     now: Date.now,
     close: async () => journal.close(),

@@ -1,10 +1,11 @@
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { HealthPolicy } from '../../reconciler/desired-state.ts'
 import type { ContainerBody } from '../../reconciler/engine/container-body.ts'
 import { type Engine, type ImageReference, samovarLabels } from '../../reconciler/engine/engine.ts'
 import { type PretendHost, pretendHost } from '../../reconciler/engine/in-memory.ts'
 import type { Behaviour } from '../../reconciler/engine/pretend-containers.ts'
-import type { Member, NewOperation, Operation } from '../../reconciler/journal/operation.ts'
+import type { HoldIntent, Member, NewOperation, Operation } from '../../reconciler/journal/operation.ts'
 import { type Journal, openJournal } from '../../reconciler/journal.ts'
 import { containerOf } from '../../reconciler/plan/plan.ts'
 import type { Body, Work } from '../../reconciler/rollout/step.ts'
@@ -33,6 +34,9 @@ export type Wish = {
   dependents?: string[]
   /** Why it cannot be backed up. */
   problem?: string
+  /** Milliseconds that the proxy may hold requests; also of these dependents. */
+  hold?: number
+  held?: string[]
 }
 
 export type Stage = {
@@ -84,6 +88,7 @@ export async function openStage(): Promise<Stage> {
       stopping: quiet,
       progress: { step: () => {}, pull: () => {}, health: () => {}, data: () => {} },
       secretsKnown: true,
+      holdDir: join(folder.path, 'hold'),
       mask: (text) => text,
       ...other,
     }),
@@ -150,6 +155,7 @@ async function orderFor(
         configuration: 'configuration',
         reasons: [],
         drift: false,
+        ...(wish.hold === undefined ? {} : { hold: holdOf(service, wish.hold, wish.held ?? []) }),
       },
     },
     body: {
@@ -162,6 +168,13 @@ async function orderFor(
     },
   }
 }
+
+const holdOf = (service: string, ms: number, held: string[]): HoldIntent => ({
+  ms,
+  services: [service, ...held],
+  others: held.map((name) => ({ service: name, tag: '1.0.0', health })),
+  since: null,
+})
 
 function bodyOf(service: string, image: ImageReference, provider: string | undefined): ContainerBody {
   const reference = `${image.name}:${image.tag}@${image.digest}`
