@@ -33,7 +33,10 @@ export type Host = {
 /** What may be told: how a roll-out ended, that a backup or a job failed. */
 export type Tidings = 'applied' | 'untouched' | 'reverted' | 'stuck' | 'backup-failed' | 'job-failed'
 
-/** Who is told what. A webhook's address may hold a key of its own: it is not shown. */
+/**
+ * Who is told what. The address of a webhook may hold a key of its own: it is not shown. It may be the reference of a
+ * secret instead (`file:/path`), which is read when something is sent.
+ */
 export type Notification = { on: Tidings[] } & (
   | { kind: 'mail'; to: string[] }
   | { kind: 'webhook'; url: string }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { keyFrom } from './backup/encryption.ts'
 import { type OpenStore, openStores } from './backup/open-stores.ts'
 import { type ComposeCommand, findCompose } from './compose-config.ts'
+import { resolveSecret } from './desired-state/variables.ts'
 import { connectDocker } from './engine/docker.ts'
 import type { Engine } from './engine/engine.ts'
 import { codeOf, SamovarError } from './errors.ts'
@@ -20,6 +21,7 @@ import type { Notifiers } from './notify/notifier.ts'
 import { webhookNotifier } from './notify/webhook.ts'
 import type { Backups } from './rollout/step.ts'
 import { openSecrets, type Secrets } from './secrets/secrets.ts'
+import { openSecretsManager } from './secrets/secrets-manager.ts'
 import type { Settings } from './settings.ts'
 
 /** Everything a pass works with. Tests hand in other parts; nothing looks a part up by itself. */
@@ -107,9 +109,15 @@ export function forgeOf(settings: Settings, stopping?: AbortSignal): Forge | nul
 }
 
 /** Nothing is loaded or asked before the first message. */
-export const notifiersOf = ({ mail }: Pick<Settings, 'mail'>): Notifiers => ({
+export const notifiersOf = ({
+  mail,
+  lookup = () => undefined,
+}: Pick<Settings, 'mail'> & Partial<Pick<Settings, 'lookup'>>): Notifiers => ({
   mail: mail === null ? null : mailNotifier(mail.route, mail.from),
-  webhook: webhookNotifier(),
+  webhook: webhookNotifier({
+    secretOf: (secret) =>
+      resolveSecret({ secret }, { lookup, secretsManager: (name) => openSecretsManager().read(name) }),
+  }),
 })
 
 /** Each store is opened once, when it is first used: the S3 client is a tenth of a second and some megabytes. */

@@ -6,6 +6,7 @@ import type {
   HealthPolicy,
   Host,
   Job,
+  Notification,
   Retention,
   SecretReference,
   ServicePolicy,
@@ -45,7 +46,7 @@ export type HostFile = {
   windows?: Record<string, { opens: string; for: string; kind?: 'allow' | 'deny' }>
   backup?: { schedule?: string; verify?: string; stores: StoreFile[] }
   bumps?: { sweep?: string; reviewers?: string[] }
-  notify?: { mail?: string[]; webhook?: string; on: Tidings[] }[]
+  notify?: { mail?: string[]; webhook?: string | SecretReference; on: Tidings[] }[]
   jobs?: Record<string, JobFile>
   prune?: boolean
   images?: { keep?: number }
@@ -124,11 +125,14 @@ export function hostOf(file: HostFile): Host {
     images: { keep: file.images?.keep ?? defaults.keep },
     backup: file.backup === undefined ? null : backupOf(file.backup),
     bumps: { sweep: file.bumps?.sweep ?? null, reviewers: file.bumps?.reviewers ?? [] },
-    notify: (file.notify ?? []).map(({ mail, webhook, on }) =>
-      mail === undefined ? { kind: 'webhook', url: webhook ?? '', on } : { kind: 'mail', to: mail, on },
-    ),
+    notify: (file.notify ?? []).map(notificationOf),
     jobs: Object.fromEntries(withoutNotes(file.jobs ?? {}).map(([name, job]) => [name, jobOf(job)])),
   }
+}
+
+function notificationOf({ mail, webhook, on }: NonNullable<HostFile['notify']>[number]): Notification {
+  if (mail !== undefined) return { kind: 'mail', to: mail, on }
+  return { kind: 'webhook', url: typeof webhook === 'object' ? webhook.secret : (webhook ?? ''), on }
 }
 
 function jobOf({ schedule, run, timeout, then }: JobFile): Job {

@@ -102,7 +102,11 @@ export function sharedSecrets(
   >
 }
 
-async function resolveSecret({ secret }: SecretReference, sources: SecretSources): Promise<FoundSecret> {
+/** The value that a reference leads to: `env:NAME`, `file:/path`, `aws-sm:NAME#KEY`. */
+export async function resolveSecret(
+  { secret }: SecretReference,
+  sources: Omit<SecretSources, 'standIn'>,
+): Promise<FoundSecret> {
   const [kind, ...rest] = secret.split(':')
   const place = rest.join(':')
   if (kind === 'file') return readSecretFile(place)

@@ -1,3 +1,4 @@
+import type { FoundSecret } from '../desired-state/variables.ts'
 import { SamovarError } from '../errors.ts'
 import { durationInWords } from '../health/clock.ts'
 import { oneLine } from '../log.ts'
@@ -11,12 +12,24 @@ const longest = 15_000
  * is given to nobody else: a redirect is not followed. What the other side answers is not read.
  *
  * @param options.longestMs milliseconds for one call
+ * @param options.secretOf where an address is read that host.yaml gives as a reference only
  */
-export function webhookNotifier({ longestMs = longest }: { longestMs?: number } = {}): Notifier {
+export function webhookNotifier(
+  options: { longestMs?: number; secretOf?: (reference: string) => Promise<FoundSecret> } = {},
+): Notifier {
+  const { longestMs = longest, secretOf } = options
   return {
     async send({ id, to, document, subject, text }, signal) {
-      const url = URL.parse(to)
-      if (url === null) throw new SamovarError('notify-refused', 'the address of a webhook cannot be read')
+      const found = isWebAddress(to) || secretOf === undefined ? { value: to } : await secretOf(to)
+      if ('why' in found)
+        throw new SamovarError('notify-unreachable', `the address of a webhook is missing: ${found.why}`, {
+          next: `As for secrets: ${found.next}.`,
+        })
+      const url = isWebAddress(found.value) ? URL.parse(found.value) : null
+      if (url === null)
+        throw new SamovarError('notify-refused', 'what host.yaml names for a webhook is no web address', {
+          next: 'Write an address that begins with https:// there.',
+        })
       const answer = await post(url, {
         headers: { 'x-samovar-delivery': id, 'x-samovar-event': oneLine(document.event) },
         // Slack, Mattermost and Rocket.Chat show `text`.
@@ -31,8 +44,11 @@ export function webhookNotifier({ longestMs = longest }: { longestMs?: number } 
   }
 }
 
-/** As much of the address of a webhook as may be shown. */
+const isWebAddress = (text: string): boolean => /^https?:\/\//i.test(text)
+
+/** As much of the address of a webhook as may be shown; a reference is no secret. */
 export function shownWebhook(address: string): string {
+  if (!isWebAddress(address)) return address
   const url = URL.parse(address)
   return url === null ? 'webhook' : `${url.protocol}//${url.host}/***`
 }

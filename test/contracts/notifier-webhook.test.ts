@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { webhookNotifier } from '../../reconciler/notify/webhook.ts'
+import { notifiersOf } from '../../reconciler/parts.ts'
 import { type LocalServer, serve } from '../health/servers.ts'
 import { notifierContract } from './notifier.ts'
 
@@ -87,6 +88,22 @@ describe('a webhook', () => {
         () => null,
         (error: unknown) => error as { code: string; message: string; next: string },
       )
+
+  test('whose address has a key in it is named by where that lies', async () => {
+    const address = `${server.url}/hooks/${key}`
+    const { webhook } = notifiersOf({ mail: null, lookup: (name) => (name === 'HOOK' ? address : undefined) })
+    await webhook.send(delivery('env:HOOK'), signal)
+    expect(server.calls.map(({ path }) => path)).toEqual([`/hooks/${key}`])
+    await expect(webhook.send(delivery('file:/nowhere/hook'), signal)).rejects.toMatchObject({
+      code: 'notify-unreachable',
+      message: expect.stringContaining('/nowhere/hook does not exist'),
+    })
+    const wrong = notifiersOf({ mail: null, lookup: () => 'sesame' }).webhook
+    const refused = await wrong.send(delivery('env:HOOK'), signal).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: 'notify-refused' })
+    expect(String(refused)).not.toContain('sesame')
+    expect(server.calls).toHaveLength(1)
+  })
 
   test('gets one JSON document with everything that is known', async () => {
     await webhookNotifier().send(delivery(), signal)
