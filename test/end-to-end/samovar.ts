@@ -4,7 +4,10 @@ import { freePort } from '../rig/registry.ts'
 import { until } from '../rig/until.ts'
 import type { TestHost } from './test-host.ts'
 
-type About = Pick<TestHost, 'environment'>
+type About = Pick<TestHost, 'environment'> & {
+  /** Words before the program, such as those of `unshare`, which become it. */
+  launcher?: string[]
+}
 
 /** A verb as an operator calls it, in a process of its own. */
 export const samovar = (host: About, args: string[], more: Record<string, string> = {}): Promise<Finished> =>
@@ -33,8 +36,9 @@ export type Daemon = {
 
 /** `samovar run` in a process of its own. */
 export async function startDaemon(host: About, more: Record<string, string> = {}): Promise<Daemon> {
-  const url = more['SAMOVAR_LISTEN'] ?? `127.0.0.1:${await freePort()}`
-  const child = spawn(process.execPath, ['reconciler/cli.ts', 'run'], {
+  const url = more['SAMOVAR_LISTEN'] ?? host.environment['SAMOVAR_LISTEN'] ?? `127.0.0.1:${await freePort()}`
+  const [program, ...words] = [...(host.launcher ?? []), process.execPath, 'reconciler/cli.ts', 'run']
+  const child = spawn(program, words, {
     env: { ...host.environment, SAMOVAR_LISTEN: url, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

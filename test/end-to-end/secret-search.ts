@@ -1,6 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
+import type { Readable } from 'node:stream'
+import type Docker from 'dockerode'
 
 /** Something that was searched: what it is called, and its bytes. */
 export type Searched = { where: string; bytes: Buffer }
@@ -49,15 +52,41 @@ function formsOf(value: string): { text: string; as: string }[] {
   return forms
 }
 
-/** Every file below a folder, but those below `without`. */
-export async function filesBelow(folder: string, without: string[] = []): Promise<Searched[]> {
+/** Every file below a folder, but those in `without`, below them, or larger than `atMost` bytes. */
+export async function filesBelow(
+  folder: string,
+  { without = [], atMost = Infinity }: { without?: string[]; atMost?: number } = {},
+): Promise<Searched[]> {
   const found: Searched[] = []
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
     const where = join(entry.parentPath, entry.name)
     const isLeftOut = without.some((path) => where === path || where.startsWith(`${path}/`))
-    if (entry.isFile() && !isLeftOut) found.push({ where, bytes: await readFile(where) })
+    if (!entry.isFile() || isLeftOut || (await stat(where)).size > atMost) continue
+    found.push({ where, bytes: await readFile(where) })
   }
   return found
+}
+
+/** What `docker inspect` says of each container at its begin and end, also of those that live for a second. */
+export async function watchContainers(docker: Docker): Promise<{ seen: Searched[]; end(): Promise<void> }> {
+  const seen: Searched[] = []
+  const asked: Promise<void>[] = []
+  const look = async (id: string) => {
+    const found = await docker.getContainer(id).inspect()
+    seen.push({ where: `docker inspect ${found.Name}`, bytes: Buffer.from(JSON.stringify(found)) })
+  }
+  const events = await docker.getEvents({ filters: { type: ['container'], event: ['create', 'die'] } })
+  const lines = createInterface({ input: events as NodeJS.ReadableStream })
+  // One that is gone already was looked at when it was made.
+  lines.on('line', (line) => void asked.push(look((JSON.parse(line) as { id: string }).id).catch(() => {})))
+  return {
+    seen,
+    async end() {
+      lines.close()
+      ;(events as Readable).destroy()
+      await Promise.all(asked)
+    },
+  }
 }
 
 /** What a journal holds, row by row: in its file a long text lies in pieces. */

@@ -149,7 +149,7 @@ export function answerByGit(folder: string, request: IncomingMessage, response: 
   // git says its headers at once. Gitea says them after the last byte of a push; a proxy that has an answer takes no more.
   const isRead = new Promise<void>((resolve) => {
     request.once('end', resolve)
-    child.once('close', () => resolve())
+    child.once('exit', () => resolve())
   })
   let head = Buffer.alloc(0)
   child.stdout.on('data', function readHead(chunk: Buffer) {
