@@ -18,6 +18,8 @@ export type GiteaInUse = {
   url: string
   user: string
   password: string
+  /** The name or address that webhooks are sent to, in the sight of this Gitea; 127.0.0.1 when not named. */
+  hookHost?: string
   /** Ends it and starts it again, as an update of Gitea does; without it the way to it is cut. */
   restart?: { stop(): Promise<void>; start(): Promise<void> }
 }
@@ -72,7 +74,7 @@ export async function startGiteaHost(gitea: GiteaInUse, name: string): Promise<G
   const environment: Record<string, string> = {
     SAMOVAR_REPOSITORY: `${proxy.endpoint}/${fullName}.git`,
     SAMOVAR_GITEA_URL: proxy.endpoint,
-    SAMOVAR_PUBLIC_URL: `http://127.0.0.1:${listen}`,
+    SAMOVAR_PUBLIC_URL: `http://${gitea.hookHost ?? '127.0.0.1'}:${listen}`,
     SAMOVAR_STATE_DIR: state.path,
     SAMOVAR_DIUN_TOKEN: 'token-of-diun',
     DOCKER_HOST: rig.dockerHost,
