@@ -5,6 +5,7 @@ import { parseDuration } from './desired-state/quantities.ts'
 import { SamovarError } from './errors.ts'
 import { type MailAddress, type MailRoute, readMailAddress, readMailRoute } from './notify/mail-route.ts'
 import { type OwnService, ownServiceOf } from './self-update/own-service.ts'
+import { environmentText, readEnvironment } from './up/environment-file.ts'
 
 /** A value that prints as `***` wherever it goes; only `reveal` gives it. */
 export type Secret = { reveal(): string }
@@ -69,7 +70,7 @@ export function secretOf(value: string): Secret {
  * The settings, from the environment; the only reader of it. Every problem is reported at once.
  *
  * @param needs what the verb cannot do without; `repository` may be missing for `validate` and `status`. With
- * `makesSecrets` the files of the Gitea token and of the webhook secret may still be missing
+ * `makesSecrets` the files of the Gitea token, of the webhook secret and of the token of Diun may still be missing
  * @throws SamovarError `settings-invalid` that lists all problems
  */
 export function readSettings(
@@ -120,7 +121,7 @@ export function readSettings(
     },
     giteaRepository: giteaRepository === '' ? null : giteaRepository,
     webhookSecret: madeSecret('SAMOVAR_WEBHOOK_SECRET'),
-    diunToken: secret('SAMOVAR_DIUN_TOKEN'),
+    diunToken: madeSecret('SAMOVAR_DIUN_TOKEN'),
     publicUrl: publicUrl === '' ? null : publicUrl,
     mail: mailOf(environment, problems),
     dockerHost: environment['DOCKER_HOST'] || undefined,
@@ -135,6 +136,28 @@ export function readSettings(
   if (problems.length > 0) throw new SamovarError('settings-invalid', problems.join('\n'))
   return settings
 }
+
+/**
+ * Puts what the file that SAMOVAR_ENVIRONMENT_FILE names says below the environment of this process, for all that reads it
+ * (the AWS SDK, Git). NAME there gives way to NAME_FILE here, too. A file that is not there says nothing.
+ *
+ * @returns whether Node has to be started again: it reads what is its own only then
+ * @throws SamovarError `settings-invalid` when the file cannot be read
+ */
+export function takeEnvironmentFile(): boolean {
+  const file = process.env['SAMOVAR_ENVIRONMENT_FILE']
+  if (!file) return false
+  const sibling = (name: string) => (name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`)
+  const isHere = (name: string) => process.env[name] !== undefined
+  const taken = Object.entries(readEnvironment(environmentText(file))).filter(
+    ([name]) => !isHere(name) && !isHere(sibling(name)),
+  )
+  Object.assign(process.env, Object.fromEntries(taken))
+  return taken.some(([name]) => name.startsWith('NODE_'))
+}
+
+/** The whole environment of this process. */
+export const wholeEnvironment = (): Record<string, string | undefined> => ({ ...process.env })
 
 /** What this process was started with, over values from elsewhere. */
 export const environmentOver = (values: Record<string, string>): Record<string, string | undefined> => ({

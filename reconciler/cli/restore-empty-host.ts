@@ -19,7 +19,8 @@ import { ago, bytes } from './wording.ts'
 
 /** `restore --to-empty-host`: from the store's address and the key to a running stack. */
 export async function restoreEmptyHost({ names, options, console }: Call): Promise<ExitCode> {
-  const settings = readSettings({ repository: false })
+  // A machine that has lost them gets its data back all the same; bootstrap makes new ones.
+  const settings = readSettings({ repository: false, makesSecrets: true })
   const store = storeOf(options)
   const host = typeof options['host'] === 'string' ? options['host'] : null
   using stop = stopSignal(console)

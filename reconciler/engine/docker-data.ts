@@ -7,7 +7,14 @@ import { type Engine, type ScratchBody, samovarLabels } from './engine.ts'
 
 type Data = Pick<
   Engine,
-  'pause' | 'unpause' | 'mounting' | 'scratch' | 'startScratch' | 'scratchEnded' | 'removeScratch'
+  | 'pause'
+  | 'unpause'
+  | 'mounting'
+  | 'volumesThere'
+  | 'scratch'
+  | 'startScratch'
+  | 'scratchEnded'
+  | 'removeScratch'
 >
 
 const shownLines = 50
@@ -52,6 +59,15 @@ export function dockerData(docker: Docker): Data {
           name: (seen.Names[0] ?? '').replace(/^\//, ''),
           running: ['running', 'paused', 'restarting'].includes(seen.State),
         }))
+    },
+
+    async volumesThere(names) {
+      const { Volumes } = await docker.listVolumes().catch((error: unknown) => {
+        throw refused(error, 'listing the volumes')
+      })
+      // Null when there is none at all.
+      const there = new Set(((Volumes as typeof Volumes | null) ?? []).map((each) => each.Name))
+      return names.filter((name) => there.has(name))
     },
 
     async scratch(operation, wanted) {

@@ -118,6 +118,9 @@ export interface Engine {
   /** Instances of whatever project that mount a volume, also stopped ones and the ones set aside. */
   mounting(volume: string): Promise<Mounting[]>
 
+  /** Those of the named volumes that exist, whoever made them; one call to the Engine. */
+  volumesThere(names: string[]): Promise<string[]>
+
   /**
    * A container for work on data, which belongs to an operation and to no service: no network, no restart policy, no
    * Compose labels, created but not started. Never counted by `observe` and `find`. A command with an empty

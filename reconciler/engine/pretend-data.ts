@@ -12,6 +12,7 @@ type Data = Pick<
   | 'pause'
   | 'unpause'
   | 'mounting'
+  | 'volumesThere'
   | 'scratch'
   | 'startScratch'
   | 'scratchEnded'
@@ -91,6 +92,10 @@ export function pretendData(host: Host): Data {
           name,
           running: ['running', 'paused', 'restarting'].includes(state),
         }))
+    },
+    async volumesThere(names) {
+      called('volumesThere')
+      return names.filter((name) => host.volumes.has(name))
     },
     async scratch(operation, wanted) {
       called('scratch', wanted.command?.[0])

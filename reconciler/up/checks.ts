@@ -1,13 +1,16 @@
 import { lookup } from 'node:dns/promises'
 import { createServer, isIP } from 'node:net'
 import { type Port, serviceOf } from '../compose/model.ts'
+import { projectVolumes } from '../compose/project-objects.ts'
 import { profiles } from '../compose/service-facts.ts'
-import { findingLine } from '../desired-state.ts'
-import type { Running } from '../engine/engine.ts'
+import { findingLine, type Host } from '../desired-state.ts'
+import type { Engine, Running } from '../engine/engine.ts'
 import { SamovarError, sentenceOf } from '../errors.ts'
+import type { Journal } from '../journal.ts'
 import type { Loaded } from '../load.ts'
 import { load } from '../look.ts'
 import { containerOf } from '../plan/plan.ts'
+import type { Settings } from '../settings.ts'
 import { hostNote, type UpContext } from './context.ts'
 import { missingFiles, missingVariables } from './host-secrets.ts'
 import { checkCheckout } from './local-checkout.ts'
@@ -38,7 +41,7 @@ export async function* examineHost(context: UpContext): AsyncGenerator<UpStep, L
   const current = await parts.engine.observe(loaded.state.host.project)
   yield await ports(loaded, current)
   yield* names(loaded)
-  yield* secrets(context, loaded, current)
+  yield* checkSecrets(context, loaded, current)
   return loaded
 }
 
@@ -158,13 +161,34 @@ async function* names({ model, state }: Loaded): AsyncGenerator<UpStep> {
 const hostOf = (url: string): string =>
   URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : ''
 
-async function* secrets(
-  { parts, settings }: UpContext,
-  { state: { host } }: Loaded,
+type Looking = { engine: Pick<Engine, 'volumesThere'>; journal: Pick<Journal, 'history'> }
+
+/** Null on a machine that never held any of it. A volume may outlive its containers, and the journal. */
+async function whereDataMayBe(
+  parts: Looking,
+  { model }: Pick<Loaded, 'model'>,
+  current: Running[],
+): Promise<{ said: string; otherwise: string } | null> {
+  if (current.length > 0) return { said: current.map((each) => each.name).join(', '), otherwise: '' }
+  if (parts.journal.history(1).length > 0)
+    return { said: 'Samovar has worked on this host before', otherwise: '' }
+  const volumes = await parts.engine.volumesThere(projectVolumes(model).map((each) => each.name))
+  if (volumes.length === 0) return null
+  return {
+    said: `${volumes.length === 1 ? 'the volume' : 'the volumes'} ${volumes.join(', ')}`,
+    otherwise: ` Only when nothing in them is needed any more: docker volume rm ${volumes.join(' ')}`,
+  }
+}
+
+/** What is missing and cannot be made here, or must not be. */
+export async function* checkSecrets(
+  { parts, settings }: { parts: Looking; settings: Pick<Settings, 'lookup'> },
+  loaded: { state: { host: Pick<Host, 'variables'> }; model: Loaded['model'] },
   current: Running[],
 ): AsyncGenerator<UpStep> {
+  const { host } = loaded.state
   const missing = missingFiles(host)
-  const isUsed = current.length > 0 || parts.journal.history(1).length > 0
+  const used = await whereDataMayBe(parts, loaded, current)
   for (const { variable, path, kind } of missing) {
     if (kind === null)
       yield problem(
@@ -172,11 +196,11 @@ async function* secrets(
         `${variable}: ${path} is missing`,
         'Only you know it: write it into that file, readable for root only.',
       )
-    else if (kind.bindsData && isUsed)
+    else if (kind.bindsData && used !== null)
       yield problem(
         'secrets',
-        `${variable}: ${path} is missing, and there is data that was written with it`,
-        'Bring the file back from your copy: a new one would not fit.',
+        `${variable}: ${path} is missing, and there is data that may have been written with it: ${used.said}`,
+        `Bring the file back from your copy: a new one would not fit.${used.otherwise}`,
       )
   }
   for (const name of missingVariables(host, settings.lookup))

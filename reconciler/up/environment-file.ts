@@ -4,23 +4,45 @@ import { dirname } from 'node:path'
 import { SamovarError } from '../errors.ts'
 
 /**
- * The values of a file as systemd's `EnvironmentFile=` reads it: NAME=value lines, comments with `#` or `;`, quotes
- * around a value. The last of two lines with one name counts. Nothing is expanded.
+ * The values of a file as systemd's `EnvironmentFile=` reads it (systemd.exec(5), src/basic/env-file.c): NAME=value lines,
+ * comments with `#` or `;` at the beginning of a line and nowhere else, quotes around a value or its first parts, which may
+ * go on over lines. The last of two lines with one name counts. Nothing is expanded.
  */
 export function readEnvironment(text: string): Record<string, string> {
-  const values: Record<string, string> = {}
-  for (const line of text.split('\n')) {
-    const found = assignment.exec(line)
-    if (found !== null) values[found[1] ?? ''] = unquoted((found[2] ?? '').trim())
-  }
-  return values
+  return Object.fromEntries(assignments(text.split('\n')).map(({ name, value }) => [name, value]))
 }
 
-const assignment = /^\s*([A-Za-z_]\w*)\s*=(.*)$/
+/** With the number of the first line and of the one after the last. */
+function assignments(lines: string[]): { name: string; value: string; from: number; to: number }[] {
+  const found: ReturnType<typeof assignments> = []
+  for (let from = 0, to = 1; from < lines.length; from = to, to += 1) {
+    const [, name, begin = ''] = /^\s*([A-Za-z_]\w*)\s*=(.*)$/s.exec(lines[from] ?? '') ?? []
+    if (name === undefined) continue
+    let written = begin
+    let value = valueOf(written)
+    while (value === null && to < lines.length) {
+      written += `\n${lines[to]}`
+      to += 1
+      value = valueOf(written)
+    }
+    found.push({ name, value: value ?? written.trim(), from, to })
+  }
+  return found
+}
 
-function unquoted(value: string): string {
-  if (/^'[^']*'$/.test(value)) return value.slice(1, -1)
-  return /^".*"$/.test(value) ? value.slice(1, -1).replaceAll(/\\(["\\$`])/g, '$1') : value
+/** Null when it goes on in the next line. Outside of quotes a backslash takes what follows as it is. */
+function valueOf(written: string): string | null {
+  const [quoted = ''] = /^(\s*('[^']*'|"([^"\\]|\\.)*"))*\s*/s.exec(written) ?? []
+  const bare = written.slice(quoted.length)
+  if (/^['"]/.test(bare) || /(^|[^\\])(\\\\)*\\$/.test(bare)) return null
+  const parts = quoted.match(/'[^']*'|"([^"\\]|\\.)*"/gs) ?? []
+  const taken = (_: string, after: string) => (after === '\n' ? '' : after)
+  return [
+    ...parts.map((part) =>
+      part.startsWith("'") ? part.slice(1, -1) : part.slice(1, -1).replaceAll(/\\([\n"\\$`])/g, taken),
+    ),
+    bare.trimEnd().replaceAll(/\\(.)/gs, taken),
+  ].join('')
 }
 
 /**
@@ -32,14 +54,12 @@ function unquoted(value: string): string {
 export function withValues(text: string, values: Record<string, string>): string {
   const left = new Map(Object.entries(values))
   const lines = text === '' ? [] : text.replace(/\n$/, '').split('\n')
-  const known = readEnvironment(text)
   // From the end: of two lines with one name the last one counts.
-  for (let at = lines.length - 1; at >= 0; at -= 1) {
-    const name = assignment.exec(lines[at] ?? '')?.[1]
-    const value = name === undefined ? undefined : left.get(name)
-    if (name === undefined || value === undefined) continue
+  for (const { name, value: before, from, to } of assignments(lines).toReversed()) {
+    const value = left.get(name)
+    if (value === undefined) continue
     left.delete(name)
-    if (known[name] !== value) lines[at] = lineOf(name, value)
+    if (before !== value) lines.splice(from, to - from, lineOf(name, value))
   }
   const added = [...left].map(([name, value]) => lineOf(name, value))
   return [...lines, ...added].map((line) => `${line}\n`).join('')

@@ -85,13 +85,12 @@ export async function startDaemon(
   try {
     if (state === 'active' && !hasNewSettings)
       return fine(name, `${unit} runs, also after a restart of the machine`)
-    await (state === 'active' ? programs.restart(unit) : programs.enable(unit))
-    return done(
-      name,
-      state === 'active'
-        ? `${unit} was started again with its new settings`
-        : `${unit} was started, and is at each boot`,
-    )
+    if (state !== 'active') await programs.enable(unit)
+    if (state === 'inactive') return done(name, `${unit} was started, and is at each boot`)
+    // Settings are read at the start, and enabling starts nothing that runs.
+    if (hasNewSettings) await programs.restart(unit)
+    const said = hasNewSettings ? `${unit} was started again with its new settings` : `${unit} runs`
+    return done(name, state === 'active' ? said : `${said}, and is started at each boot from now on`)
   } catch (error) {
     return warning(name, sentenceOf(error), `journalctl -u samovar -n 50`)
   }

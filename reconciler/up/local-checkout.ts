@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { SamovarError, sentenceOf } from '../errors.ts'
 import { GitFailure, git, gitConfiguration } from '../git/git-command.ts'
@@ -58,11 +59,14 @@ export async function checkCheckout(
       return problem(name, 'it is a shallow clone, which cannot be pushed', 'git fetch --unshallow')
     const commit = await checkout.git(['rev-parse', '--verify', '-q', `refs/heads/${branch}^{commit}`])
     const changes = await checkout.git(['status', '--porcelain', '--', directory, 'compose'])
+    // Git refuses to add a folder that is not there.
+    const added = existsSync(join(folder, 'compose')) ? `${directory} compose` : directory
     if (changes !== '')
       return problem(
         name,
         `not committed, so it would not count: ${changes.split('\n').slice(0, 5).join(', ')}`,
-        `git -C ${folder} add -A ${directory} compose && git -C ${folder} commit -m "our host"`,
+        // A bare machine has no identity for Git, which then refuses to commit.
+        `git -C ${folder} add -A ${added} && git -C ${folder} -c user.name=root -c user.email=root@${hostname()} commit -m "our host"`,
       )
     const current = await checkout.git(['rev-parse', '--abbrev-ref', 'HEAD'])
     if (current !== branch)

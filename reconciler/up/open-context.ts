@@ -1,10 +1,10 @@
+import { dirname, join } from 'node:path'
 import { ownerAndName } from '../gitea/forge-address.ts'
 import { newMemory } from '../look.ts'
 import { buildParts, openState } from '../parts.ts'
 import { readSettings, type Settings } from '../settings.ts'
 import { switchedNote, type UpContext, type UpWanted } from './context.ts'
 import { isOnNetwork } from './gitea-service.ts'
-import { isThere } from './host-secrets.ts'
 import { localCheckout } from './local-checkout.ts'
 
 /** Where the repository is in Gitea, when an earlier run came to its end; else null. */
@@ -22,16 +22,22 @@ export function switchedAddress(wanted: UpWanted): string | null {
 
 const usualRepository = 'ops/host'
 
-export function settingsOf({ environment, folder }: UpWanted, switchedTo: string | null): Settings {
+/** What is made for Gitea lies beside the other secrets, so that a copy of that folder has all that backups have not. */
+export function settingsOf(
+  { environment, environmentFile, folder }: Pick<UpWanted, 'environment' | 'environmentFile' | 'folder'>,
+  switchedTo: string | null,
+): Settings {
   const named = environment['SAMOVAR_REPOSITORY'] ?? ''
   const fullName = environment['SAMOVAR_GITEA_REPOSITORY'] || ownerAndName(named) || usualRepository
-  const diun = environment['SAMOVAR_DIUN_TOKEN_FILE']
+  const secrets = join(dirname(environmentFile), 'secrets')
+  const kept = (name: string, file: string) =>
+    environment[name] || environment[`${name}_FILE`] ? {} : { [`${name}_FILE`]: join(secrets, file) }
   return readSettings(
     { repository: true, makesSecrets: true },
     {
       ...environment,
-      // Made in this run, and only the daemon needs it.
-      SAMOVAR_DIUN_TOKEN_FILE: diun !== undefined && isThere(diun) ? diun : undefined,
+      ...kept('SAMOVAR_GITEA_TOKEN', 'gitea-token'),
+      ...kept('SAMOVAR_WEBHOOK_SECRET', 'webhook-secret'),
       SAMOVAR_REPOSITORY: switchedTo ?? folder,
       SAMOVAR_GITEA_REPOSITORY: fullName,
     },

@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
+/** `until-reboot`: it runs, and nobody starts it at the next boot. */
+export type UnitState = 'none' | 'unknown' | 'inactive' | 'until-reboot' | 'active'
+
 /** Other programs of this machine, as far as setting it up takes them. */
 export type Programs = {
   /** Whether systemd runs this machine, and knows the unit. */
-  unit(name: string): Promise<'none' | 'unknown' | 'inactive' | 'active'>
-  /** Starts a unit, now and at each boot. @throws Error with what systemctl said */
+  unit(name: string): Promise<UnitState>
+  /** Starts a unit, now and at each boot; one that runs goes on as it is. @throws Error with what systemctl said */
   enable(name: string): Promise<void>
   /** @throws Error with what systemctl said */
   restart(name: string): Promise<void>
@@ -18,7 +21,8 @@ export const programs: Programs = {
     if ((await systemctl(['cat', name])).exitCode !== 0) return 'unknown'
     const isActive = (await systemctl(['is-active', '--quiet', name])).exitCode === 0
     const isEnabled = (await systemctl(['is-enabled', '--quiet', name])).exitCode === 0
-    return isActive && isEnabled ? 'active' : 'inactive'
+    if (!isActive) return 'inactive'
+    return isEnabled ? 'active' : 'until-reboot'
   },
   enable: (name) => mustRun(['enable', '--now', name]),
   restart: (name) => mustRun(['restart', name]),

@@ -314,6 +314,12 @@ export function engineDataContract(name: string, open: () => Promise<DataHost>):
         )
       })
 
+      test('volumes that are there are told by their names, also those that nothing mounts', async () => {
+        await opened()
+        expect(await engine.volumesThere([`${host.project}_missing`, volume])).toEqual([volume])
+        expect(await engine.volumesThere([])).toEqual([])
+      })
+
       test('scratch containers of an operation are removed, running or not; its volumes stay', async () => {
         await opened()
         const running = await serving()

@@ -51,8 +51,14 @@ describe.each([
   /** Settings of the new machine; the repository is not among them, and its Git server is away. */
   let fresh: Record<string, string>
   let state: TempFolder
+  /** Made again when Gitea is back, so they need not be here before. */
+  const lost = {
+    SAMOVAR_GITEA_TOKEN_FILE: '/nowhere/gitea-token',
+    SAMOVAR_WEBHOOK_SECRET_FILE: '/nowhere/webhook-secret',
+    SAMOVAR_DIUN_TOKEN_FILE: '/nowhere/diun-token',
+  }
   const restore = (more: Record<string, string> = {}, names: string[] = []): Promise<Finished> =>
-    samovar({ environment: { ...fresh, ...more } }, [
+    samovar({ environment: { ...fresh, ...lost, ...more } }, [
       'restore',
       ...names,
       '--to-empty-host',

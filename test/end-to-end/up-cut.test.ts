@@ -29,6 +29,15 @@ test(
   async () => {
     await using host = await startUpHost('up-cut')
     await host.commit({ 'notes.txt': 'of a person\n' })
+    // All that an earlier life of this machine left: what is in it was written with a key that is not here.
+    const left = `${host.project}_gitea-data`
+    await host.rig.docker.createVolume({ Name: left })
+    const onData = await host.up()
+    expect(onData).toMatchObject({ exitCode: 1 })
+    expect(onData.stderr).toMatch(/GITEA_SECRET_KEY: .* is missing, and there is data .*_gitea-data/)
+    await expect(host.read(host.secret('gitea-secret-key'))).rejects.toMatchObject({ code: 'ENOENT' })
+    await host.rig.docker.getVolume(left).remove()
+
     const yaml = await host.read(`${host.folder}/desired-state/host.yaml`)
     await cutAt(host, /GITEA_SECRET_KEY in /)
     const key = await host.read(host.secret('gitea-secret-key'))

@@ -62,3 +62,10 @@ test('.env.example holds no secret', () => {
   for (const { name, value } of settings)
     if (/(KEY|TOKEN|SECRET|PASSWORD|SMTP_URL)$/.test(name)) expect(value).toBe('')
 })
+
+test('with what is set in .env.example alone every verb can start: no file is named that is made later', () => {
+  const set = Object.fromEntries(
+    settings.filter(({ isSet }) => isSet).map(({ name, value }) => [name, value]),
+  )
+  expect(readSettings({ repository: true }, set).repository).toBe(set['SAMOVAR_REPOSITORY'])
+})

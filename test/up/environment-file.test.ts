@@ -26,6 +26,18 @@ describe('the file of settings', () => {
       SMTP_FROM: 'Samovar <samovar@example.com>',
       SAMOVAR_LISTEN: '127.0.0.1:9797',
     })
+    expect(readEnvironment('A=a#b #c  \nB= x"y" \nC=\'# no comment\' # but this is none either\n')).toEqual({
+      A: 'a#b #c',
+      B: 'x"y"',
+      C: '# no comment# but this is none either',
+    })
+    expect(readEnvironment('A=a\\ b\\\\\nB=one\\\n two\nC="x\nD=y" z\nE=\nF="\\d"\r\n')).toEqual({
+      A: 'a b\\',
+      B: 'one two',
+      C: 'x\nD=yz',
+      E: '',
+      F: '\\d',
+    })
     expect(readEnvironment(`A='it "is"'\nB="a \\"b\\" \\$c"\nA=last`)).toEqual({ A: 'last', B: 'a "b" $c' })
   })
 
@@ -44,6 +56,11 @@ describe('the file of settings', () => {
 
   test('changes the last of two lines with one name, which is the one that counts', () => {
     expect(withValues('A=1\nA=2\n', { A: '3' })).toBe('A=1\nA=3\n')
+  })
+
+  test('changes a value that goes on over lines as a whole', () => {
+    expect(withValues('A="1\nB=2"\nC=3\n', { A: '4', C: '5' })).toBe('A=4\nC=5\n')
+    expect(withValues('A="1\nB=2"\n', { B: '4' })).toBe('A="1\nB=2"\nB=4\n')
   })
 
   test('reads back what was written, whatever is in it', () => {

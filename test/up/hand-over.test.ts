@@ -21,6 +21,9 @@ const pretended = (state: Awaited<ReturnType<Programs['unit']>>, fails = false) 
 test.each([
   ['inactive', false, ['enable samovar.service'], 'done'],
   ['inactive', true, ['enable samovar.service'], 'done'],
+  // It runs, and nobody starts it at the next boot.
+  ['until-reboot', false, ['enable samovar.service'], 'done'],
+  ['until-reboot', true, ['enable samovar.service', 'restart samovar.service'], 'done'],
   ['active', false, [], 'ok'],
   ['active', true, ['restart samovar.service'], 'done'],
   ['unknown', true, [], 'warning'],

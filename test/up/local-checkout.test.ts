@@ -100,6 +100,12 @@ test('a checkout is looked at before anything is done with it', async () => {
     result: 'problem',
     said: expect.stringContaining('desired-state/host.yaml') as string,
   })
+  // As it stands there, on a machine where nobody told Git who he is.
+  const { next } = await at.look()
+  const env = { PATH: process.env['PATH'] ?? '', GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
+  await mustRun('sh', ['-c', next ?? ''], { env })
+  expect(await at.look()).toMatchObject({ result: 'ok' })
+  await writeFile(join(at.folder, 'desired-state', 'host.yaml'), 'three')
   await at.git('checkout', '-q', '--', '.')
   await at.git('switch', '-q', '-c', 'other')
   expect(await at.look()).toMatchObject({ result: 'problem', next: 'git switch main' })
