@@ -16,12 +16,14 @@ import { type Log, makeLog, oneLine } from './log.ts'
 import { type Loop, makeLoop } from './loop.ts'
 import { notifyWork } from './notify-work.ts'
 import { buildParts, type Parts } from './parts.ts'
+import { readRecord } from './self-update/record.ts'
 import { tellLastUpdate } from './self-update/tell-last-update.ts'
 import type { Settings } from './settings.ts'
 import { operationNamed } from './shown-operation.ts'
 import type { Problem, Status } from './status.ts'
 import { backupsAt } from './stored-backups.ts'
 import { openSystemd, type Systemd } from './systemd.ts'
+import { tellPeopleOfUpdate } from './tell-people.ts'
 import { version } from './version.ts'
 import { keepVigil, type Vigil } from './vigil.ts'
 
@@ -97,7 +99,10 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
   const { journal, now } = parts
   const { progress, ...told } = daemonLog({ log, journal, now })
   const backups = knownBackups(() => backupsInStores(parts, loop), { now })
-  tellLastUpdate(told.teller, parts.settings.ownService.installDir)
+  const { installDir } = parts.settings.ownService
+  tellLastUpdate(told.teller, installDir)
+  const tellOfUpdate = () => tellPeopleOfUpdate(parts, readRecord(installDir))
+  tellOfUpdate()
   let commit: string | null = null
   const vigil = keepVigil({ now: () => performance.now(), busySince: () => loop.state.busySince })
   const loop: Loop = makeLoop(parts, {
@@ -112,9 +117,14 @@ function work(parts: Parts, log: ReturnType<typeof makeLog>, stopping: AbortSign
       },
       passEnded(report) {
         told.passEnded(report)
+        tellOfUpdate()
         // What was told on pull requests may not be true any more, or has come true.
         if (report.operations.length > 0 || report.commit !== commit) gitea?.pullRequestHint()
         commit = report.commit
+      },
+      passFailed(...failed) {
+        told.passFailed(...failed)
+        tellOfUpdate()
       },
     },
   })

@@ -9,6 +9,7 @@ import { type Failure, failureOf, type News, newsOf, newsWithout, subjectOfJob }
 import { type Audience, audience, rememberAudience } from './notify/recipients.ts'
 import type { Parts } from './parts.ts'
 import type { PassReport } from './reconcile.ts'
+import type { UpdateRecord } from './self-update/record.ts'
 import type { PassOptions } from './work.ts'
 
 /** The parts that telling needs; nothing is sent here, only written down to be sent. */
@@ -82,6 +83,50 @@ export function tellPeopleOfPass(parts: Known, report: PassReport): void {
   }
   if (Object.values(about.tellings).some((each) => each.length > 0)) journal.tell(about.tellings, now())
   journal.forgetTold(now() - 2 * lately)
+}
+
+/**
+ * Writes down, once for each update of Samovar itself, that it went back, for those who are told of that. The daemon
+ * that runs then knows it from the record; should it turn out later that it is stuck, that is told too.
+ *
+ * @param record of the last update, or null when there was none
+ */
+export function tellPeopleOfUpdate({ journal, now }: Known, record: UpdateRecord | null): void {
+  const whom = audience(journal)
+  if (record === null || whom === null) return
+  const { phase, startedAt } = record
+  if (phase !== 'going-back' && phase !== 'reverted' && phase !== 'stuck') return
+  const at = record.endedAt ?? startedAt
+  const event = phase === 'stuck' ? 'stuck' : 'reverted'
+  const name = `update of samovar ${startedAt} ${event}`
+  if (at < Math.max(whom.since, now() - lately) || journal.note(toldUpdate) === name) return
+  const about = { journal, now: now(), whom, tellings: nothing() }
+  const news = newsWithout(
+    event,
+    { place: placeOf(about), subject: 'samovar', since: null, at },
+    updateInWords(record),
+  )
+  for (const { recipient, on } of whom.recipients)
+    if (on.includes(event)) post(about, { recipient, name, news })
+  journal.tell(about.tellings, now())
+  journal.writeNote(toldUpdate, name)
+}
+
+const toldUpdate = 'told-update'
+
+function updateInWords({ phase, from, to, reason }: UpdateRecord): { happened: string; next: string[] } {
+  const happened = `The update of Samovar itself to ${to} went back to ${from}: ${reason}`
+  const said = `\`journalctl -u samovar\` has what ${to} said; update to a release that has it right.`
+  return phase === 'stuck'
+    ? {
+        happened,
+        next: [
+          'A person must look, now: nothing is rolled out meanwhile. The containers run on without Samovar.',
+          '`systemctl status samovar` and `samovar doctor` tell what is missing.',
+          said,
+        ],
+      }
+    : { happened, next: [`Nothing is urgent: Samovar ${from} works as before.`, said] }
 }
 
 type About = { journal: Journal; now: number; whom: Audience; tellings: Tellings }

@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { JobIntent } from '../reconciler/journal/operation.ts'
+import { reportOf } from '../reconciler/notify/report.ts'
+import type { UpdateRecord } from '../reconciler/self-update/record.ts'
+import { tellPeopleOfUpdate } from '../reconciler/tell-people.ts'
 import { type Ended, type Notify, openPeople, type People } from './notify/people.ts'
 
 const hour = 60 * 60_000
@@ -350,5 +353,64 @@ describe('jobs', () => {
     people.look(ops, [])
     people.pass()
     expect(people.sent()).toEqual(['ops@a: recovered job renew'])
+  })
+})
+
+describe('an update of Samovar itself', () => {
+  const record: UpdateRecord = {
+    phase: 'going-back',
+    from: '1.0.0',
+    to: '1.1.0',
+    previous: null,
+    before: 'ready',
+    startedAt: 0,
+    endedAt: null,
+    reason: 'version 1.1.0 is not ready, 3 min after the restart',
+  }
+  const tellUpdate = (changed: Partial<UpdateRecord> | null) =>
+    tellPeopleOfUpdate(people, changed === null ? null : { ...record, startedAt: people.now(), ...changed })
+
+  test('that went back is told once, to whoever is told what was reverted', async () => {
+    await open([
+      { mail: ['a@a'], on: ['reverted'] },
+      { mail: ['b@b'], on: ['stuck', 'applied'] },
+    ])
+    const startedAt = people.now()
+    tellUpdate(null)
+    tellUpdate({ phase: 'judging' })
+    expect(people.waiting()).toEqual([])
+    tellUpdate({ startedAt })
+    const [news] = people.news()
+    expect(people.sent()).toEqual(['a@a: reverted samovar'])
+    for (let hours = 0; hours < 30; hours += 1) {
+      tellUpdate({ startedAt, phase: 'reverted', endedAt: startedAt + 20_000 })
+      people.pass()
+      people.pause(hour)
+      people.reopen()
+    }
+    expect(people.waiting()).toEqual([])
+    tellUpdate({})
+    expect(people.sent()).toEqual(['a@a: reverted samovar'])
+    const none = { operation: null, commit: null, pullRequest: null }
+    expect(news === undefined ? '' : reportOf(news, none).text).toMatch(
+      /^samovar reverted: what ran before runs again\n[^]*to 1\.1\.0 went back to 1\.0\.0: version 1\.1\.0 is not ready/,
+    )
+  })
+
+  test('that is stuck is told as such, also after it was told that it goes back', async () => {
+    await open([{ mail: ['a@a'], on: ['reverted', 'stuck'] }])
+    const startedAt = people.now()
+    tellUpdate({ startedAt })
+    tellUpdate({ startedAt, phase: 'stuck', endedAt: startedAt + 1_000 })
+    tellUpdate({ startedAt, phase: 'stuck', endedAt: startedAt + 1_000 })
+    expect(people.sent()).toEqual(['a@a: reverted samovar', 'a@a: stuck samovar'])
+  })
+
+  test('of long ago, or of before anybody was named, is nobody’s news', async () => {
+    await open(ops)
+    tellUpdate({ startedAt: people.now() - 1 })
+    people.pause(25 * hour)
+    tellUpdate({ startedAt: people.now() - 25 * hour, phase: 'reverted' })
+    expect(people.waiting()).toEqual([])
   })
 })

@@ -85,7 +85,8 @@ export async function commandLine(words: string[]): Promise<ExitCode> {
     return await verb.run({ ...call, console })
   } catch (error) {
     tellError(console, error)
-    return exit.error
+    const code = codeOf(error)
+    return (code === undefined ? undefined : verb.exitOn?.[code]) ?? exit.error
   }
 }
 

@@ -9,8 +9,17 @@ export const runVerb: Verb = {
     'Follows Git (`poll` in host.yaml) and the events of the engine until it is told to end. Serves /livez, /readyz,\n/metrics and /api/{status,plan,history,backups} at SAMOVAR_LISTEN. Logs to stderr (LOG_LEVEL). SIGTERM or Ctrl-C ends\nit: the current step is finished or safely cut; a second signal ends it at once.',
   exits: [
     [exit.fine, 'it was told to end'],
-    [exit.error, 'it could not start: settings, lock, port or Compose'],
+    [exit.error, 'it failed'],
+    [
+      exit.notNow,
+      'not now: settings, address, Compose, or another Samovar works here; the release is not to blame',
+    ],
   ],
+  exitOn: {
+    'settings-invalid': exit.notNow,
+    'state-locked': exit.notNow,
+    'compose-unavailable': exit.notNow,
+  },
   options: {},
   optionTexts: {},
   names: [0, 0],

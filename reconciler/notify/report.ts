@@ -49,6 +49,7 @@ function headline({ event, about, operation, host }: News): string {
     case 'applied':
       return `${name} applied: ${appliedTo(operation, from, to)}`
     case 'reverted':
+      if (operation === null) return `${name} reverted: what ran before runs again`
       return `${name} reverted: ${to} failed, ${from} runs again`
     case 'untouched':
       return operation?.from == null

@@ -43,7 +43,8 @@ test('the daemon follows a merge, tells how it goes, and ends with 0 when it is 
     expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (info|warn|error) [^:]+: /)
 
   const second = await samovar(host, ['run'])
-  expect(second.exitCode).toBe(1)
+  // Not now, and no fault of this release: samovar-again.service tries it again.
+  expect(second.exitCode).toBe(75)
   expect(second.stderr).toMatch(/is in use by `samovar run` \(pid \d+, since [^)]+\)\nnext: /)
 
   daemon.signal('SIGTERM')

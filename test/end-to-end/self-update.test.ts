@@ -1,25 +1,31 @@
 import { existsSync, readlinkSync } from 'node:fs'
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { lookAtService } from '../../reconciler/self-update/service.ts'
+import { serve } from '../health/servers.ts'
 import { hasSystemdNotify, startNotifySocket } from '../rig/notify-socket.ts'
 import { run } from '../rig/process.ts'
 import { freePort } from '../rig/registry.ts'
-import { bootSystemd, canBootSystemd } from '../rig/systemd.ts'
+import { bootSystemd, canBootSystemd, treeInside } from '../rig/systemd.ts'
 import { tempFolder } from '../rig/temp-folder.ts'
 import { until } from '../rig/until.ts'
 import { startSupervisor } from '../self-update/supervisor.ts'
 import { startDaemon } from './samovar.ts'
-import { startHost, webService } from './test-host.ts'
+import { hostYaml, startHost, webService } from './test-host.ts'
 
 /** This very tree as a release of another version. */
-async function releaseOfThisTree(folder: string, version: string): Promise<string> {
+async function releaseOfThisTree(
+  folder: string,
+  version: string,
+  packages = resolve('node_modules'),
+): Promise<string> {
   await mkdir(folder, { recursive: true })
   for (const part of ['reconciler', 'schemas']) await cp(part, join(folder, part), { recursive: true })
   const manifest = JSON.parse(await readFile('package.json', 'utf8')) as Record<string, unknown>
   await writeFile(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }))
-  await symlink(resolve('node_modules'), join(folder, 'node_modules'))
+  await symlink(packages, join(folder, 'node_modules'))
   return folder
 }
 
@@ -30,8 +36,9 @@ async function replaceIn(file: string, from: string, to: string): Promise<void> 
 }
 
 /** A host whose Samovar is installed as releases, and runs from `current`. */
-async function installedOn(purpose: string) {
+async function installedOn(purpose: string, notify = '') {
   const host = await startHost(purpose)
+  if (notify !== '') await host.commit({ 'desired-state/host.yaml': hostYaml(host.project, notify) })
   const folder = await tempFolder(`${purpose}-opt`)
   const root = join(folder.path, 'opt')
   await releaseOfThisTree(join(root, 'releases/1.0.0'), '1.0.0')
@@ -94,8 +101,16 @@ describe('Samovar updates itself', { timeout: 240_000 }, () => {
     expect(installed.link('previous')).toBe('releases/1.0.0')
   })
 
-  test('one that does not start goes, and the one before reads the journal that it changed', async () => {
-    await using installed = await installedOn('self-bad')
+  test('one that does not start goes, and the one before reads the journal that it changed and tells people', async () => {
+    const told: unknown[] = []
+    await using hook = await serve((request, response) => {
+      void json(request).then((body) => {
+        told.push(body)
+        response.end()
+      })
+    })
+    const notify = `notify: [{ webhook: "${hook.url}/told", on: [reverted, stuck] }]\n`
+    await using installed = await installedOn('self-bad', notify)
     const history = await installed.shows('/api/history')
     const release = await installed.build('1.1.0')
     // As releases do: a table and a column more. Then it cannot serve.
@@ -117,6 +132,14 @@ describe('Samovar updates itself', { timeout: 240_000 }, () => {
     expect(await lookAtService(installed.url)).toMatchObject({ state: 'ready', version: '1.0.0' })
     expect(await installed.shows('/api/history')).toBe(history)
     expect(existsSync(join(installed.host.stateDir, 'journal-before-1.1.0.sqlite'))).toBe(true)
+    await until('people know', () => told.length > 0, { withinMs: 20_000 })
+    expect(told).toEqual([
+      expect.objectContaining({
+        event: 'reverted',
+        about: 'samovar',
+        happened: expect.stringMatching(/to 1\.1\.0 went back to 1\.0\.0: /),
+      }),
+    ])
     // And it still rolls out.
     await installed.host.commit({
       'desired-state/services/web.yaml': webService(installed.host.rig, { version: '1.1.0' }),
@@ -188,7 +211,8 @@ test.skipIf(!canBootSystemd)(
   async () => {
     await using host = await startHost('unit')
     await using built = await tempFolder('unit-built')
-    await releaseOfThisTree(join(built.path, '1.0.0'), '1.0.0')
+    // A tree in /tmp would be hidden by PrivateTmp.
+    await releaseOfThisTree(join(built.path, '1.0.0'), '1.0.0', `${treeInside}/node_modules`)
     const listen = `127.0.0.1:${await freePort()}`
     const { SAMOVAR_STATE_DIR: _, ...environment } = host.environment
     const settings = { ...environment, SAMOVAR_LISTEN: listen, SAMOVAR_SECRETS_DIR: '/run/samovar/secrets' }
@@ -199,16 +223,47 @@ test.skipIf(!canBootSystemd)(
         .join(''),
     )
     const socket = host.rig.dockerHost.replace('unix://', '')
-    const units = ['samovar.service', 'samovar-back.service', 'samovar-update@.service']
+    const units = [
+      'samovar.service',
+      'samovar-back.service',
+      'samovar-again.service',
+      'samovar-update@.service',
+    ]
     await using machine = await bootSystemd(
       units.map((name) => join('compose/samovar', name)),
-      { visible: socket.startsWith('/run/') ? [dirname(socket)] : [] },
+      {
+        visible: socket.startsWith('/run/') ? [dirname(socket)] : [],
+        dropIns: { 'samovar-again.service': '[Service]\nEnvironment=PAUSE=1\n' },
+      },
     )
-    const started = await machine.inside(
+    const installed = await machine.inside(
       `set -e; mkdir -p /opt/samovar/releases /etc/samovar; cp -r ${built.path}/1.0.0 /opt/samovar/releases/
-     ln -s releases/1.0.0 /opt/samovar/current; cp ${built.path}/environment /etc/samovar/; systemctl start samovar`,
+     ln -s releases/1.0.0 /opt/samovar/current; cp ${built.path}/environment /etc/samovar/`,
     )
-    expect([started.exitCode, started.stderr]).toEqual([0, ''])
+    expect([installed.exitCode, installed.stderr]).toEqual([0, ''])
+    // Another Samovar works here first.
+    const other = machine.inside(`exec node -e "
+      import('${treeInside}/reconciler/journal/lock.ts').then(({ takeLock }) => {
+        takeLock('/var/lib/samovar', 'samovar apply')
+        require('fs').writeFileSync('/run/other.pid', String(process.pid))
+        setInterval(() => {}, 1_000)
+      })"`)
+    await until(
+      'the other one works',
+      async () => (await machine.inside('cat /run/other.pid')).exitCode === 0,
+      {
+        withinMs: 20_000,
+      },
+    )
+    expect((await machine.inside('systemctl start samovar')).exitCode).toBe(1)
+    expect(await machine.property('samovar', 'ExecMainStatus')).toBe('75')
+    await until(
+      'it is tried again',
+      async () => (await machine.property('samovar-again', 'ActiveState')) === 'activating',
+      { withinMs: 20_000 },
+    )
+    await machine.inside('kill "$(cat /run/other.pid)"')
+    await other
     const runs = (version: string) =>
       until(
         `${version} runs`,

@@ -113,6 +113,8 @@ for each in $visible; do
   mkdir -p "$folder$each"
   mount --bind "$each" "$folder$each"
 done
+mkdir "$folder/run/tree"
+mount --bind "$tree" "$folder/run/tree"
 mount -n --move "$folder/run" /run
 mkdir -p /run/layers
 for place in etc usr/bin; do
@@ -123,7 +125,7 @@ touch /usr/bin/node
 mount --bind "$node" /usr/bin/node
 for place in opt var; do mount -t tmpfs tmpfs /$place; done
 mkdir -p /var/lib /var/tmp /var/backups ${treeInside}
-mount --bind "$tree" ${treeInside}
+mount --bind /run/tree ${treeInside}
 export container=docker SYSTEMD_UNIT_PATH="$folder/units" SYSTEMD_PROC_CMDLINE="systemd.unit=multi-user.target"
 exec ${program} --system --log-target=console --show-status=0
 `

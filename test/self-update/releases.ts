@@ -33,7 +33,7 @@ export function makeRelease(folder: string, made: Made): string {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'samovar', version, type: 'module' }))
   writeFileSync(
     join(folder, 'reconciler/cli.ts'),
-    `import { existsSync, mkdtempSync } from 'node:fs'
+    `import { appendFileSync, existsSync, mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 const [verb] = process.argv.slice(2)
 const behaviour: string = ${JSON.stringify(behaviour)}
@@ -41,7 +41,10 @@ if (verb === '--version') console.log(${JSON.stringify(says)})
 else if (verb === 'doctor') console.log(JSON.stringify({ ok: true, checks: ${JSON.stringify(doctor)} }))
 else if (verb === 'self-update') await import(${JSON.stringify(`${serves}/reconciler/cli.ts`)})
 else if (behaviour === 'ends at once' || existsSync('/var/lib/samovar/crash-${version}')) process.exit(1)
-else {
+else if (existsSync('/var/lib/samovar/not-now')) {
+  appendFileSync('/var/lib/samovar/not-now', '.')
+  process.exit(75)
+} else {
   const version = behaviour === 'says another version' ? '0.0.9' : ${JSON.stringify(version)}
   const began = Date.now()
   if (behaviour === 'slow') await new Promise((resolve) => setTimeout(resolve, 4_000))
