@@ -15,6 +15,8 @@ export const canBootSystemd =
   process.getuid?.() === 0 &&
   existsSync(program) &&
   (await works('unshare', ['--pid', '--fork', '--mount', '--cgroup', 'true']).catch(() => false))
+if (!canBootSystemd)
+  console.info(`systemd: the tests under a real one are skipped: they need root, namespaces and ${program}`)
 
 /** What units of a server depend on, and what is no part of these tests. */
 const nothing = ['sysinit', 'basic', 'shutdown', 'network-online', 'multi-user'].map(
