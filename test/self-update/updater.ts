@@ -1,21 +1,12 @@
 import { realClock } from '../../reconciler/health/clock.ts'
-import { goBackOnce, selfUpdate } from '../../reconciler/self-update/update.ts'
+import { goBackOnce, selfUpdate, type UpdatePlace } from '../../reconciler/self-update/update.ts'
 
 /**
  * An update in a process of its own that kills itself at a moment it is told: `WHAT begun` or `WHAT done`, the how
  * manieth. It is SIGKILL, so nothing is tidied up.
  */
 const { place, release, sha256, killAt, back } = JSON.parse(process.argv[2] ?? '') as {
-  place: {
-    root: string
-    stateDir: string
-    url: string
-    restart: string
-    withinMs: number
-    backWithinMs: number
-    steadyMs: number
-    waitMs: number
-  }
+  place: Omit<UpdatePlace, 'environment'>
   release: string
   sha256: string | null
   killAt: number | null
